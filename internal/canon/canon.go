@@ -57,6 +57,7 @@ var codec = newModes()
 func newModes() modes {
 	encOptions := cbor.CoreDetEncOptions()
 	encOptions.NilContainers = cbor.NilContainerAsEmpty
+	encOptions.TextMarshaler = cbor.TextMarshalerTextString
 	enc, err := encOptions.EncMode()
 	if err != nil {
 		panic("canon: encoder options: " + err.Error())
@@ -69,7 +70,7 @@ func newModes() modes {
 		MaxMapPairs:       MaxElements,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
-		TimeTag:           cbor.DecTagIgnored,
+		TextUnmarshaler:   cbor.TextUnmarshalerTextString,
 	}.DecMode()
 	if err != nil {
 		panic("canon: decoder options: " + err.Error())
@@ -78,7 +79,7 @@ func newModes() modes {
 }
 
 // Marshal returns the deterministic encoding of v. Nil slices and maps encode
-// as empty ones. It fails only on types that CBOR or this package cannot carry.
+// as empty ones, types with a text form (encoding.TextMarshaler) as text. It fails only on types that CBOR or this package cannot carry.
 func Marshal(v any) ([]byte, error) {
 	b, err := codec.enc.Marshal(v)
 	if err != nil {

@@ -1,0 +1,204 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/url"
+	"time"
+
+	"whither/internal/canon"
+	"whither/internal/cose"
+	"whither/key"
+)
+
+// Roles of the signatures in a registry file and a self record.
+const (
+	signRoot uint8 = 1
+	signSelf uint8 = 2
+)
+
+// Root is what a client must be given by another way: who may sign the file.
+type Root struct {
+	Threshold int
+	Keys      []key.Public
+}
+
+// body is the signed payload.
+type body struct {
+	Version    uint64  `cbor:"1,keyasint"`
+	Federation string  `cbor:"2,keyasint"`
+	Issued     int64   `cbor:"3,keyasint"`
+	Expires    int64   `cbor:"4,keyasint"`
+	Policy     Policy  `cbor:"5,keyasint"`
+	Parties    []Entry `cbor:"6,keyasint"`
+}
+
+// SignSelf returns s as a signed self record.
+func SignSelf(s Self, operator key.Private) ([]byte, error) {
+	payload, err := canon.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return cose.Sign1(key.LabelSelf, payload, operator, true, cose.Params{Role: signSelf, Time: s.Issued})
+}
+
+// Sign returns r as a file signed by every root key given.
+func Sign(r Record, roots ...key.Private) ([]byte, error) {
+	payload, err := canon.Marshal(body{
+		Version: r.Version, Federation: r.Federation, Issued: r.Issued.Unix(), Expires: r.Expires.Unix(),
+		Policy: r.Policy, Parties: r.Parties,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := cose.Message{Payload: payload}
+	for _, k := range roots {
+		if m, err = m.With(key.LabelRegistry, k, true, cose.Params{Role: signRoot, Time: r.Issued.Unix()}); err != nil {
+			return nil, err
+		}
+	}
+	return m.Marshal()
+}
+
+// Unverified is a parsed registry file that nobody has vouched for yet.
+type Unverified struct {
+	message cose.Message
+	body    body
+	digest  [sha256.Size]byte
+}
+
+// Parse reads a registry file.
+func Parse(b []byte) (Unverified, error) {
+	m, err := cose.Parse(b, MaxSize)
+	if err != nil {
+		return Unverified{}, fmt.Errorf("registry: %w", err)
+	}
+	u := Unverified{message: m, digest: sha256.Sum256(m.Payload)}
+	if err := canon.Unmarshal(m.Payload, MaxSize, &u.body); err != nil {
+		return Unverified{}, fmt.Errorf("registry: %w", err)
+	}
+	return u, nil
+}
+
+// Verify checks the threshold of root signatures, the times, every grant and
+// every self record, and returns the snapshot that all else works from.
+func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
+	if err := u.checkRoots(root); err != nil {
+		return nil, err
+	}
+	issued, expires := time.Unix(u.body.Issued, 0), time.Unix(u.body.Expires, 0)
+	switch {
+	case issued.After(now.Add(MaxSkew)):
+		return nil, ErrNotYet
+	case !now.Before(expires):
+		return nil, ErrExpired
+	}
+	s := &Snapshot{
+		version: u.body.Version, digest: u.digest, federation: u.body.Federation,
+		issued: issued, expires: expires, policy: u.body.Policy,
+		parties: make(map[PartyID]Party, len(u.body.Parties)),
+		signers: make(map[key.ID]Signer),
+		bits:    make(map[uint16]PartyID),
+		pins:    make(map[[sha256.Size]byte]PartyID),
+	}
+	for _, e := range u.body.Parties {
+		if err := s.add(e, now); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// checkRoots counts distinct root keys with a good signature.
+func (u Unverified) checkRoots(root Root) error {
+	if root.Threshold < 1 || root.Threshold > len(root.Keys) {
+		return fmt.Errorf("%w: threshold %d of %d keys", ErrThreshold, root.Threshold, len(root.Keys))
+	}
+	good := make(map[key.Public]bool)
+	for i, sig := range u.message.Signatures {
+		for _, k := range root.Keys {
+			if sig.Role == signRoot && sig.KID == k.ID() && u.message.Verify(i, key.LabelRegistry, k) == nil {
+				good[k] = true
+			}
+		}
+	}
+	if len(good) < root.Threshold {
+		return fmt.Errorf("%w: %d of %d", ErrThreshold, len(good), root.Threshold)
+	}
+	return nil
+}
+
+// add verifies one entry and puts it into s.
+func (s *Snapshot) add(e Entry, now time.Time) error {
+	if err := e.Grant.check(); err != nil {
+		return err
+	}
+	id := e.Grant.ID
+	if _, twice := s.parties[id]; twice {
+		return fmt.Errorf("%w: %s is listed twice", ErrContent, id)
+	}
+	self, err := openSelf(e, now)
+	if err != nil {
+		return err
+	}
+	p := Party{Grant: e.Grant, Self: self}
+	s.parties[id] = p
+	if e.Grant.Bit != nil {
+		if other, taken := s.bits[*e.Grant.Bit]; taken {
+			return fmt.Errorf("%w: %s and %s share a bit position", ErrContent, id, other)
+		}
+		s.bits[*e.Grant.Bit] = id
+	}
+	for _, pin := range self.Pins {
+		if other, taken := s.pins[[sha256.Size]byte(pin)]; taken {
+			return fmt.Errorf("%w: %s and %s share a TLS key", ErrContent, id, other)
+		}
+		s.pins[[sha256.Size]byte(pin)] = id
+	}
+	for _, k := range self.Keys {
+		if !e.Grant.Has(k.Role) {
+			continue // no authority: the grant does not give the role
+		}
+		kid := k.Public.ID()
+		if _, taken := s.signers[kid]; taken {
+			return fmt.Errorf("%w: %s lists a key id that is already in use", ErrContent, id)
+		}
+		s.signers[kid] = Signer{Party: p, Key: k}
+	}
+	return nil
+}
+
+// openSelf verifies a self record against the grant beside it.
+func openSelf(e Entry, now time.Time) (Self, error) {
+	fail := func(why string) (Self, error) {
+		return Self{}, fmt.Errorf("%w: self record of %s: %s", ErrContent, e.Grant.ID, why)
+	}
+	m, err := cose.Parse1(e.Self, MaxSize)
+	if err != nil {
+		return fail(err.Error())
+	}
+	if m.Signature.Role != signSelf || m.Signature.KID != e.Grant.OperatorKey.ID() ||
+		m.Verify(key.LabelSelf, e.Grant.OperatorKey) != nil {
+		return fail("not signed by the operator key of its grant")
+	}
+	var self Self
+	if err := canon.Unmarshal(m.Payload, MaxSize, &self); err != nil {
+		return fail(err.Error())
+	}
+	if self.ID != e.Grant.ID || self.Issued != m.Signature.Time || self.Issued > now.Add(MaxSkew).Unix() {
+		return fail("other id or time than its signature")
+	}
+	u, err := url.Parse(self.Endpoint)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+		return fail("endpoint is not an https URL without path")
+	}
+	if len(self.Pins) == 0 {
+		return fail("no TLS pin")
+	}
+	for _, pin := range self.Pins {
+		if len(pin) != sha256.Size {
+			return fail("a TLS pin is not 32 bytes")
+		}
+	}
+	return self, nil
+}
