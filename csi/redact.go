@@ -38,9 +38,6 @@ var ErrSealed = errors.New("csi: an ID does not encode itself: use csi.Clear in 
 // struct with an ID in it, logged whole, would show it. Messages use [Clear].
 func (id ID) MarshalText() ([]byte, error) { return nil, ErrSealed }
 
-// MarshalBinary refuses as MarshalText does: binary encoders ask for it.
-func (id ID) MarshalBinary() ([]byte, error) { return nil, ErrSealed }
-
 // Clear is an [ID] in a message: the one type here whose encoding is the
 // canonical form. A wire struct has fields of this type and says thereby that it
 // must not be logged. Clear itself prints and logs redacted, as its ID does.
