@@ -130,6 +130,21 @@ type Standing struct {
 	Since int64 `cbor:"2,keyasint"`
 }
 
+// Counts reports whether a signature that its maker dates signed counts, when
+// somebody else attests that it existed at witnessed. A closed party is
+// believed about its own past; an expelled one is not, since it may antedate.
+func (s Standing) Counts(signed, witnessed time.Time) bool {
+	since := time.Unix(s.Since, 0)
+	switch s.State {
+	case Active:
+		return true
+	case Closed:
+		return signed.Before(since)
+	default:
+		return signed.Before(since) && witnessed.Before(since)
+	}
+}
+
 // Grant is the federation's word on a party.
 type Grant struct {
 	ID            PartyID    `cbor:"1,keyasint"`

@@ -46,10 +46,11 @@ var (
 
 // Params are a signature's own claims.
 type Params struct {
-	Role  uint8 `cbor:"1,keyasint"`           // in which role; the caller's enumeration
-	Time  int64 `cbor:"2,keyasint"`           // when signed, seconds
-	Until int64 `cbor:"3,keyasint,omitempty"` // good until, seconds; 0 = no end of its own
-	Found uint8 `cbor:"4,keyasint,omitempty"` // what the DP found; the caller's enumeration
+	Role     uint8 `cbor:"1,keyasint"`           // in which role; the caller's enumeration
+	Time     int64 `cbor:"2,keyasint"`           // when signed, seconds
+	Until    int64 `cbor:"3,keyasint,omitempty"` // good until, seconds; 0 = no end of its own
+	Found    uint8 `cbor:"4,keyasint,omitempty"` // what the DP found; the caller's enumeration
+	Admitted int64 `cbor:"5,keyasint,omitempty"` // in a renewal: when this DP first signed, seconds
 }
 
 type header struct {
@@ -93,7 +94,7 @@ func parseSignature(protected, value []byte) (Signature, error) {
 		return Signature{}, fmt.Errorf("%w: kid of %d bytes", ErrHeader, len(h.KID))
 	case len(value) != key.SignatureSize:
 		return Signature{}, fmt.Errorf("%w: signature of %d bytes", ErrHeader, len(value))
-	case h.Params.Time < 0 || h.Params.Until < 0:
+	case h.Params.Time < 0 || h.Params.Until < 0 || h.Params.Admitted < 0:
 		return Signature{}, fmt.Errorf("%w: time before 1970", ErrHeader)
 	}
 	s := Signature{Params: h.Params, protected: protected, value: value}

@@ -1,0 +1,148 @@
+package possession
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"whither/csi"
+	"whither/key"
+	"whither/registry"
+)
+
+// Question is what a set of receipts is asked to show.
+type Question struct {
+	CSI    csi.ID
+	Holder key.Public
+	// Barred are the operators whose word does not count: the DP's and those
+	// of the listed MSPs.
+	Barred []registry.Operator
+	// Before bounds the receipts' times: the holder signed after them.
+	Before time.Time
+	// Witnessed is when somebody in good standing, and of another operator,
+	// attested that the receipts existed. It saves the receipts of a prover
+	// expelled later. Zero means now.
+	Witnessed   time.Time
+	WitnessedBy registry.Operator
+	Now         time.Time
+}
+
+// Assessment is what a verified set of receipts shows.
+type Assessment struct {
+	Level  Level
+	Oldest time.Time // oldest evidence time that the level rests on
+	Newest time.Time // newest evidence time
+}
+
+// Assess verifies every receipt of a set and computes the level. One bad
+// receipt spoils the set: whoever puts it there has something to explain.
+func Assess(s *registry.Snapshot, set []Unverified, q Question) (Assessment, error) {
+	switch {
+	case len(set) == 0:
+		return Assessment{}, ErrNoReceipts
+	case len(set) > MaxReceipts:
+		return Assessment{}, ErrTooMany
+	}
+	subject := SubjectOf(q.CSI, q.Holder)
+	var good []vouched
+	for i, u := range set {
+		for _, earlier := range set[:i] {
+			if earlier.digest == u.digest {
+				return Assessment{}, ErrRepeated
+			}
+		}
+		v, err := u.verify(s, subject, q)
+		if err != nil {
+			return Assessment{}, err
+		}
+		good = append(good, v)
+	}
+	a := Assessment{Level: Level1, Oldest: good[0].Evidence, Newest: good[0].Evidence}
+	for _, v := range good {
+		if v.Evidence.Before(a.Oldest) {
+			a.Oldest = v.Evidence
+		}
+		if v.Evidence.After(a.Newest) {
+			a.Newest = v.Evidence
+		}
+	}
+	a.Level = level(good)
+	return a, nil
+}
+
+// vouched is a receipt whose signer and binding are verified.
+type vouched struct {
+	Receipt
+	rule     rule
+	operator registry.Operator
+}
+
+// verify checks one receipt.
+func (u Unverified) verify(s *registry.Snapshot, subject Subject, q Question) (vouched, error) {
+	r := u.receipt
+	row, ok := ruleOf(r.Kind)
+	if !ok {
+		return vouched{}, ErrKindUnknown
+	}
+	signer, ok := s.Signer(u.message.Signature.KID)
+	if !ok || signer.Key.Role != registry.RoleProver || !signer.InForce(r.Signed) {
+		return vouched{}, ErrUnknown
+	}
+	operator := signer.Party.Operator
+	switch {
+	case !slices.Contains(row.schemes, string(q.CSI.Scheme())):
+		return vouched{}, ErrUnfitKind
+	case !bytes.Equal(r.Subject[:], subject[:]):
+		return vouched{}, ErrForeign
+	case slices.Contains(q.Barred, operator):
+		return vouched{}, fmt.Errorf("%w: %s", ErrDependent, operator)
+	case r.Evidence.After(r.Signed), r.Signed.After(q.Before), r.Signed.After(q.Now.Add(registry.MaxSkew)):
+		return vouched{}, ErrOrder
+	}
+	witnessed := q.Witnessed
+	if witnessed.IsZero() || q.WitnessedBy == operator {
+		witnessed = q.Now
+	}
+	if !signer.Party.Standing.Counts(r.Signed, witnessed) {
+		return vouched{}, fmt.Errorf("%w: %s", ErrStanding, signer.Party.ID)
+	}
+	if err := u.message.Verify(key.LabelReceipt, signer.Key.Public); err != nil {
+		return vouched{}, err
+	}
+	return vouched{Receipt: r, rule: row, operator: operator}, nil
+}
+
+// level computes the strength of a verified set: for each family of kinds the
+// weakest of its links, then the best family.
+func level(good []vouched) Level {
+	best := Level1
+	for _, v := range good {
+		if v.rule.asked {
+			best = max(best, familyLevel(v, good))
+		}
+	}
+	return best
+}
+
+// familyLevel is the level that first, a receipt of a prover which challenged
+// the CSI itself, reaches together with receipts of other operators about the
+// same artefact. Alone it is one party's word: Level1. Where the parties did
+// not see the same key published, whoever keeps old keys could have made the
+// artefact: Level2.
+func familyLevel(first vouched, good []vouched) Level {
+	best := Level1
+	for _, other := range good {
+		if other.operator == first.operator || other.rule.family != first.rule.family || other.Artefact != first.Artefact {
+			continue
+		}
+		pair := min(first.Level, first.rule.best, other.Level, other.rule.best)
+		if needKey := first.rule.keySeen || other.rule.keySeen; needKey &&
+			(first.KeySeen != other.KeySeen || first.KeySeen == [sha256.Size]byte{}) {
+			pair = min(pair, Level2)
+		}
+		best = max(best, pair)
+	}
+	return best
+}
