@@ -1,0 +1,230 @@
+package whither_test
+
+import (
+	"os"
+	"testing"
+)
+
+// DO NOT CHANGE THIS DATA TO FIX BUILDS.
+//
+// The tables below say which package may know which. They are the design, not
+// a description of what the code happens to do: a build that breaks here has
+// most likely put something on the wrong floor. Adding a new room, or moving
+// one out of rooms.planned on the day it is built, is ordinary work. Relaxing
+// a rule needs a decision record in docs/adr and a reviewer who agrees with it.
+//
+// Lists of packages are separated by spaces. "x/..." means x and all below it.
+// Paths without a dot in their first element are of this module or of the
+// standard library; no path is both.
+//
+// The rules hold for production code. Test files may import what they like,
+// but see [house.testFile].
+var rules = house{
+	module: "whither",
+
+	// Import downwards only. Same floor only where sameFloor says so. A package
+	// that stands here must exist, unless it is planned; a package that exists
+	// must stand here.
+	floors: [][]string{
+		// 0: facts.
+		{".", "internal/canon", "internal/cose", "internal/dkim", "key", "csi", "problem", "registry", "vectors"},
+		// 1: statements and messages.
+		{"possession", "possession/mail", "mapping", "wire"},
+		// 2: mechanisms, bytes in and bytes out.
+		{
+			"translog",
+			"internal/privacy/ohttp", "internal/privacy/token", "internal/privacy/oprf",
+			"internal/privacy/vrf", "internal/privacy/pir",
+		},
+		// 3: roles. They decide, and own the interfaces that they need.
+		{"internal/dp/directory", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
+		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
+		{
+			"client", "cosigner", "issuer", "relay", "registry/update", "csi/national",
+			"internal/pinned", "internal/prover", "internal/dp/server", "internal/dp/console",
+			"internal/sqlstore", "internal/storetest",
+		},
+		// 5: whole roles put together.
+		{
+			"internal/dp", "internal/world", "internal/world/mailnet", "internal/world/worldtest",
+			"internal/monitor", "internal/simulate", "internal/bench",
+		},
+		// 6: flags, files, signals.
+		{
+			"cmd/whither", "cmd/whither-dp", "cmd/whither-msp", "cmd/whither-prover",
+			"cmd/whither-relay", "cmd/whither-monitor", "cmd/whither-witness",
+		},
+	},
+
+	// Rooms that are not built yet. A room is taken out on the day it is built,
+	// and from then on its absence is a breach.
+	planned: words(`
+		internal/dkim problem vectors
+		wire
+		translog internal/privacy/ohttp internal/privacy/token internal/privacy/oprf internal/privacy/vrf
+		internal/privacy/pir
+		internal/dp/directory internal/dp/federation internal/dp/snapshot internal/limit
+		client cosigner issuer relay registry/update csi/national internal/pinned internal/prover
+		internal/dp/server internal/dp/console internal/sqlstore internal/storetest
+		internal/dp internal/world internal/world/mailnet internal/monitor internal/simulate internal/bench
+		cmd/whither cmd/whither-dp cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor
+		cmd/whither-witness`),
+
+	sameFloor: map[string]string{
+		"key":                      "internal/canon",
+		"internal/cose":            "internal/canon key",
+		"internal/dkim":            "key",
+		"registry":                 "internal/canon internal/cose key",
+		"possession/mail":          "possession",
+		"mapping":                  "possession",
+		"wire":                     "possession mapping",
+		"internal/dp/federation":   "internal/dp/directory",
+		"internal/dp/snapshot":     "internal/dp/directory",
+		"client":                   "internal/pinned",
+		"cosigner":                 "internal/pinned",
+		"issuer":                   "internal/pinned",
+		"relay":                    "internal/pinned",
+		"registry/update":          "internal/pinned",
+		"internal/prover":          "internal/pinned",
+		"internal/dp/server":       "internal/pinned",
+		"internal/sqlstore":        "internal/prover",
+		"internal/storetest":       "internal/prover",
+		"internal/world":           "internal/dp internal/world/mailnet internal/monitor",
+		"internal/world/worldtest": "internal/world",
+		"internal/simulate":        "internal/world",
+		"internal/bench":           "internal/dp internal/world",
+	},
+
+	// Who alone may import a package directly.
+	only: map[string]only{
+		"database/sql/...":                    {"internal/sqlstore", "SQL stays behind the Store interfaces"},
+		"modernc.org/...":                     {"internal/sqlstore", "SQL stays behind the Store interfaces"},
+		"github.com/jackc/pgx/v5/...":         {"internal/sqlstore", "SQL stays behind the Store interfaces"},
+		"crypto/ed25519":                      {"key", "one place decides that a signature is good"},
+		"github.com/fxamacker/cbor/v2":        {"internal/canon", "one place decides which bytes are canonical"},
+		"github.com/veraison/go-cose":         {"", "it is a test oracle, see docs/adr/0003"},
+		"github.com/nyaruka/phonenumbers/...": {"csi/national", "what a CSI is must not change with the number plans of a library"},
+		"github.com/emersion/go-smtp":         {"internal/prover internal/world/...", "SMTP is the provers' edge"},
+		"github.com/emersion/go-msgauth/...":  {"internal/world/...", "internal/dkim decides that a DKIM signature is good; the library is its oracle in tests and an independent signer in the world"},
+		"github.com/BurntSushi/toml":          {"cmd/...", "configuration is read in commands"},
+		"github.com/alecthomas/kong":          {"cmd/...", "flags are read in commands"},
+		"flag":                                {"cmd/...", "flags are read in commands"},
+		"os/signal":                           {"cmd/...", "signals are caught in commands"},
+		"os/exec":                             {"internal/storetest", "production code starts no processes"},
+		"testing/...":                         {"internal/storetest internal/world/worldtest", "no testing in production code"},
+		"math/rand":                           {"", "use crypto/rand"},
+		"math/rand/v2":                        {"internal/world internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
+		"log":                                 {"", "use log/slog, handed in"},
+		"expvar":                              {"", "metrics are fields of the role"},
+		"github.com/prometheus/client_golang/prometheus/promauto": {"", "metrics are fields of the role"},
+		"net/http/pprof": {"", "it registers itself globally"},
+		"plugin":         {"", "extension points are interfaces"},
+		"unsafe":         {"", "nothing here is worth it"},
+		"C":              {"", "a machine with only Go must build everything"},
+	},
+
+	// What must not be reached, not even through others. Packages that are not
+	// of this module count where a package of this module imports them.
+	never: map[string]never{
+		"cmd/whither-relay": {
+			"csi/... possession/... mapping wire internal/dp/... internal/prover/... internal/sqlstore",
+			"R14: who sees the sender cannot parse a CSI",
+		},
+		"relay": {
+			"csi/... possession/... mapping wire internal/dp/... internal/prover/... internal/sqlstore",
+			"R14: who sees the sender cannot parse a CSI",
+		},
+		"client": {
+			"internal/dp/... internal/prover/... internal/sqlstore internal/world/... cosigner database/sql/...",
+			"the SDK carries no server",
+		},
+		"cosigner": {
+			"internal/dp/... internal/prover/... internal/sqlstore internal/world/... client database/sql/...",
+			"what an MSP embeds carries no other role",
+		},
+		"internal/prover": {
+			"internal/dp/... internal/sqlstore cosigner client",
+			"R5: who verifies possession is nobody's DP or MSP",
+		},
+		"internal/dp":        {"internal/world/... cosigner client", "R4: a DP holds no other party's role"},
+		"internal/dp/server": {"internal/sqlstore internal/dp/console", "the server decides nothing and stores nothing"},
+		"cmd/whither-dp":     {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"cmd/whither-msp":    {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"cmd/whither-prover": {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+	},
+
+	// The lowest floor on which a package of the standard library may appear.
+	// Floors 0-2 do no I/O: these are the packages with which one would.
+	lowest: map[string]lowest{
+		"os/...":        {3, "floors 0-2 do no I/O"},
+		"net":           {4, "floors 0-3 do no network I/O"},
+		"net/http/...":  {4, "floors 0-3 do no network I/O"},
+		"net/smtp":      {4, "floors 0-3 do no network I/O"},
+		"net/rpc/...":   {7, "messages are those of wire"},
+		"crypto/tls":    {4, "floors 0-3 do no network I/O"},
+		"syscall":       {4, "floors 0-3 do no I/O of their own"},
+		"runtime/...":   {4, "floors 0-3 do not look at their process"},
+		"html/template": {4, "floors 0-3 know no pages"},
+		"text/template": {6, "a CSI belongs into no template"},
+		"encoding/gob":  {7, "stored and sent bytes are canonical CBOR"},
+		"io/ioutil":     {7, "it is deprecated"},
+	},
+
+	// The lowest floor on which a name of a package may be mentioned.
+	uses: []use{
+		{path: "time", names: "Now Since Until", from: 4, why: "the clock is handed in: Now func() time.Time"},
+		{path: "time", names: "After AfterFunc NewTicker NewTimer Sleep Tick", from: 4, why: "no timers in roles: Due(now), Step(ctx, now)"},
+		{
+			path: "log/slog", from: 3, why: "floors 0-2 do not log; a LogValue method is fine",
+			except: "Attr Value LogValuer Any AnyValue Bool BoolValue Duration DurationValue Group GroupValue Int IntValue Int64 Int64Value String StringValue Time TimeValue Uint64 Uint64Value",
+		},
+		{path: "log/slog", names: "Default SetDefault Debug Info Warn Error Log LogAttrs DebugContext InfoContext WarnContext ErrorContext", from: 6, why: "the logger is handed in"},
+		{path: "fmt", names: "Print Printf Println", from: 6, why: "only commands print"},
+		{path: "os", names: "Exit Stdin Stdout Stderr", from: 6, why: "only commands own the process"},
+		{path: "net/http", names: "DefaultClient DefaultTransport Get Head Post PostForm Handle HandleFunc ListenAndServe ListenAndServeTLS DefaultServeMux", from: 7, why: "R23: clients and servers are pinned, and none is global"},
+		{path: "github.com/prometheus/client_golang/prometheus", names: "DefaultRegisterer DefaultGatherer MustRegister Register", from: 7, why: "metrics are fields of the role"},
+	},
+
+	// Floors 0-2 stand on the standard library alone, save for these.
+	foreign: map[string]string{
+		"internal/canon":         "github.com/fxamacker/cbor/v2",
+		"csi":                    "golang.org/x/net/idna golang.org/x/text/...",
+		"possession/mail":        "github.com/emersion/go-message/...",
+		"internal/privacy/oprf":  "github.com/cloudflare/circl/...",
+		"internal/privacy/vrf":   "github.com/cloudflare/circl/...",
+		"internal/privacy/token": "github.com/cloudflare/circl/...",
+		"internal/privacy/ohttp": "github.com/cloudflare/circl/...",
+	},
+
+	// Floors 0-2 start no goroutines, save for these, where none outlives a call.
+	goroutines: "internal/privacy/pir",
+
+	// Names that say nothing, or that hide a package of the standard library.
+	names: words(`util utils common shared helper helpers core types model models structs
+		base manager service services impl handler handlers misc lib pkg mock mocks
+		log errors crypto http time`),
+
+	// Sizes in lines, of production code: from there on a second subject is
+	// likely. Exceptions are named with their reason, files by their path and
+	// functions as "path Name".
+	maxFile: 600, maxFunc: 80, maxMain: 150, maxPackage: 1500,
+	oversize: map[string]string{},
+
+	// Test files that may skip, with the reason. A check that does not run is a
+	// check that nobody has.
+	skips: map[string]string{},
+}
+
+// TestArchitecture holds the tree against the rules.
+func TestArchitecture(t *testing.T) {
+	found, err := load(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 3 {
+		t.Fatalf("found %d packages: the tree was not read", len(found))
+	}
+	for _, breach := range rules.breaches(found) {
+		t.Error(breach)
+	}
+}

@@ -1,0 +1,7 @@
+// Package whither is the root of the module. It holds no code, only the tests
+// that look at the whole tree: arch_test.go keeps the floors of the house and
+// docs_test.go keeps the documents true.
+//
+// Start with README.md, then the package documentation of mapping, client and
+// cosigner.
+package whither
