@@ -31,6 +31,14 @@ const (
 
 // Error is the reason in words, with what to do next.
 func (r Reason) Error() string {
+	if text := r.text(); text != "" {
+		return text
+	}
+	return ErrRefused.text()
+}
+
+// text is empty for a Reason that is not in the list above.
+func (r Reason) text() string {
 	switch r {
 	case ErrScheme:
 		return "unknown kind of identifier: write tel:+… or mailto:…"
@@ -45,7 +53,7 @@ func (r Reason) Error() string {
 	case ErrParameter:
 		return "contains URI parameters or headers: give the number or address alone"
 	case ErrNotGlobal:
-		return "not an international number: write + and the country code, without a trunk 0"
+		return "not an international number: write + and the country code, and no 0 in brackets"
 	case ErrNumber:
 		return "contains something that is not a digit: write + and digits"
 	case ErrLength:
@@ -68,9 +76,10 @@ func (r Reason) Error() string {
 		return "has a domain that mixes alphabets: type it by hand"
 	case ErrNotCanonical:
 		return "is not in canonical form: parse and write it again"
-	default:
+	case ErrRefused:
 		return "refused by the rules of its scheme: check the spelling"
 	}
+	return ""
 }
 
 // Error is what the parsers return: the scheme, if the table knows it, and the

@@ -139,8 +139,10 @@ func (t Table) canonical(s string) (string, error) {
 	}
 	out, err := row.Canonicalise(rest)
 	if err != nil {
-		reason := ErrRefused
-		errors.As(err, &reason)
+		var reason Reason
+		if !errors.As(err, &reason) || reason.text() == "" {
+			reason = ErrRefused // not of this package: it may hold the input
+		}
 		return "", &Error{row.Scheme, reason}
 	}
 	if out == "" || strings.ContainsFunc(out, func(r rune) bool { return r <= ' ' || r > '~' }) {

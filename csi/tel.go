@@ -47,20 +47,20 @@ func canonicalTel(s string) (string, error) {
 
 // stripSeparators drops the visual separators of RFC 3966 §5.1.1.
 func stripSeparators(s string) (string, error) {
-	clean := true
+	digits := make([]byte, 0, maxDigits+1) // on the stack; longer input is on its way to ErrLength
 	for _, c := range []byte(s) {
-		switch {
-		case '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '(', c == ')':
-			clean = false
+		switch c {
+		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			digits = append(digits, c)
+		case '-', '.', '(', ')':
 		default:
 			return "", ErrNumber
 		}
 	}
-	if clean {
+	if len(digits) == len(s) {
 		return s, nil
 	}
-	return strings.NewReplacer("-", "", ".", "", "(", "", ")", "").Replace(s), nil
+	return string(digits), nil
 }
 
 // countryCode is the country code that digits begin with, or the empty string.
