@@ -1,0 +1,254 @@
+package wire
+
+import (
+	"whither/csi"
+	"whither/registry"
+)
+
+// Paths of the servers' message endpoints; all are POST.
+const (
+	PathOffers       = "/v1/offers"       // DP, MSP
+	PathMappings     = "/v1/mappings"     // DP
+	PathRenewals     = "/v1/renewals"     // DP
+	PathWithdrawals  = "/v1/withdrawals"  // DP
+	PathLookups      = "/v1/lookups"      // DP, MSP
+	PathSignatures   = "/v1/signatures"   // MSP
+	PathChallenges   = "/v1/challenges"   // prover: start
+	PathStatus       = "/v1/status"       // prover: how a challenge stands
+	PathObservations = "/v1/observations" // prover: witness another prover's artefact
+	PathRegistry     = "/v1/registry"     // every server: GET, the registry file as it stands
+)
+
+// HeaderRegistry names, in every answer of every server, the version and
+// digest of the registry that the server works with: "VERSION; HEX".
+const HeaderRegistry = "Whither-Registry"
+
+// Stamp is the same inside an answer.
+type Stamp struct {
+	Version uint64 `cbor:"version" json:"version"`
+	Digest  Bytes  `cbor:"digest" json:"digest"` // 32 bytes
+}
+
+// OfferRequest asks a DP or an MSP for its part of a mapping.
+type OfferRequest struct {
+	CSI csi.Clear `cbor:"csi" json:"csi"`
+	Key Bytes     `cbor:"key" json:"key"` // holder's Ed25519 key, 32 bytes
+}
+
+// DPOffer is a DP's part: what it will accept, and its nonce.
+type DPOffer struct {
+	DP        registry.PartyID   `cbor:"dp" json:"dp"`
+	Nonce     Bytes              `cbor:"nonce" json:"nonce"`                             // 16 bytes, into the payload
+	Offer     Bytes              `cbor:"offer" json:"offer"`                             // opaque; comes back with the submission
+	Expires   int64              `cbor:"expires" json:"expires"`                         // seconds
+	Level     uint8              `cbor:"level" json:"level"`                             // lowest level of evidence
+	Kinds     []string           `cbor:"kinds" json:"kinds"`                             // kinds of evidence that count for this CSI
+	Provers   []registry.PartyID `cbor:"provers" json:"provers"`                         // whose receipts count; the first challenges, the others witness
+	Residency []string           `cbor:"residency,omitempty" json:"residency,omitempty"` // where this DP keeps data, ISO 3166-1 alpha-2
+	MaxLife   int64              `cbor:"max_life" json:"max_life"`                       // seconds from the newest evidence to expiry
+}
+
+// MSPOffer is an MSP's part.
+type MSPOffer struct {
+	Provider registry.PartyID `cbor:"provider" json:"provider"`
+	URI      string           `cbor:"uri" json:"uri"`
+	Nonce    Bytes            `cbor:"nonce" json:"nonce"` // 16 bytes
+	Offer    Bytes            `cbor:"offer" json:"offer"` // opaque; comes back with the signature request
+	Expires  int64            `cbor:"expires" json:"expires"`
+}
+
+// Bundle is a mapping and the receipts that it names.
+type Bundle struct {
+	Mapping  Bytes   `cbor:"mapping" json:"mapping"`   // COSE_Sign
+	Receipts []Bytes `cbor:"receipts" json:"receipts"` // COSE_Sign1, in the mapping's order
+}
+
+// SignatureRequest asks an MSP to sign.
+type SignatureRequest struct {
+	Offer  Bytes  `cbor:"offer" json:"offer"`
+	Bundle Bundle `cbor:"bundle" json:"bundle"`
+}
+
+// SignatureAnswer is the mapping with the MSP's signature added.
+type SignatureAnswer struct {
+	Mapping Bytes `cbor:"mapping" json:"mapping"`
+}
+
+// SubmitRequest asks a DP to admit a mapping.
+type SubmitRequest struct {
+	Offer  Bytes  `cbor:"offer" json:"offer"`
+	Bundle Bundle `cbor:"bundle" json:"bundle"`
+}
+
+// States of a submission.
+const (
+	StateAdmitted = "admitted"
+	StateHeld     = "held"
+)
+
+// SubmitAnswer says what became of a submission.
+type SubmitAnswer struct {
+	State  string  `cbor:"state" json:"state"`
+	Bundle *Bundle `cbor:"bundle,omitempty" json:"bundle,omitempty"` // admitted: the finished mapping
+	Reason string  `cbor:"reason,omitempty" json:"reason,omitempty"` // held: why
+	Until  int64   `cbor:"until,omitempty" json:"until,omitempty"`   // held: the decision's latest time, seconds; 0 = not known
+	Stamp  Stamp   `cbor:"registry" json:"registry"`
+}
+
+// RenewalRequest asks for a mapping with a fresh DP signature.
+type RenewalRequest struct {
+	ID Bytes `cbor:"id" json:"id"` // 16 bytes
+}
+
+// RenewalAnswer is that mapping.
+type RenewalAnswer struct {
+	Bundle Bundle `cbor:"bundle" json:"bundle"`
+	Stamp  Stamp  `cbor:"registry" json:"registry"`
+}
+
+// WithdrawalRequest ends a mapping.
+type WithdrawalRequest struct {
+	Statement Bytes `cbor:"statement" json:"statement"` // COSE_Sign1 by the holder
+}
+
+// WithdrawalAnswer confirms it.
+type WithdrawalAnswer struct {
+	Ended int64 `cbor:"ended" json:"ended"` // seconds
+	Stamp Stamp `cbor:"registry" json:"registry"`
+}
+
+// Federation says which DPs a lookup asks besides the one that gets it.
+const (
+	FederationNone      = "none"
+	FederationPreferred = "preferred"
+	FederationSelected  = "selected"
+	FederationAll       = "all"
+)
+
+// Formats of a lookup's answer.
+const (
+	FormatVerbose = "verbose"
+	FormatCompact = "compact"
+)
+
+// LookupRequest asks a DP where CSIs can be reached. It names nobody who asks.
+type LookupRequest struct {
+	CSIs       []csi.Clear        `cbor:"csis" json:"csis"`                     // 1 to MaxLookup
+	MSPs       []registry.PartyID `cbor:"msps,omitempty" json:"msps,omitempty"` // only these; none = all
+	Federation string             `cbor:"federation" json:"federation"`
+	DPs        []registry.PartyID `cbor:"dps,omitempty" json:"dps,omitempty"` // for FederationSelected
+	Format     string             `cbor:"format" json:"format"`
+}
+
+// MaxLookup is the most CSIs of one request.
+const MaxLookup = 1000
+
+// Outcomes of a lookup for one CSI (R9), and one more for what has died.
+const (
+	OutcomeNone     = "none"        // no mapping
+	OutcomeUnlisted = "unlisted"    // registered, and not to be found
+	OutcomeOne      = "one"         // one mapping at one MSP
+	OutcomeSeveral  = "one-several" // one mapping at several MSPs
+	OutcomeMany     = "several"     // several mappings
+	OutcomeEnded    = "ended"       // there is a mapping; every entry of it has died
+)
+
+// LookupAnswer answers every CSI of a request, in its order.
+type LookupAnswer struct {
+	Answers []Answer  `cbor:"answers" json:"answers"`
+	Asked   []AskedDP `cbor:"asked" json:"asked"`                   // every DP and what became of asking it
+	Bits    *BitTable `cbor:"bits,omitempty" json:"bits,omitempty"` // compact: how to read the bits
+	Stamp   Stamp     `cbor:"registry" json:"registry"`
+}
+
+// Answer is what is known of one CSI.
+type Answer struct {
+	Outcome  string  `cbor:"outcome" json:"outcome"`
+	Mappings []Found `cbor:"mappings,omitempty" json:"mappings,omitempty"` // verbose
+	Bits     Bytes   `cbor:"bits,omitempty" json:"bits,omitempty"`         // compact: bit i of byte i/8, least significant first, is MSP i
+}
+
+// Found is a mapping and the DPs where it was found.
+type Found struct {
+	Bundle Bundle             `cbor:"bundle" json:"bundle"`
+	At     []registry.PartyID `cbor:"at" json:"at"`
+}
+
+// Outcomes of asking a DP.
+const (
+	AskedAnswered = "answered"
+	AskedRefused  = "refused"
+	AskedLimited  = "limited"
+	AskedTimedOut = "timed-out"
+	AskedNot      = "not-asked"
+)
+
+// AskedDP is a DP and what became of asking it.
+type AskedDP struct {
+	DP      registry.PartyID `cbor:"dp" json:"dp"`
+	Outcome string           `cbor:"outcome" json:"outcome"`
+	Why     string           `cbor:"why,omitempty" json:"why,omitempty"`
+}
+
+// BitTable names the table that a compact answer's bits index: positions never
+// change their owner, so a client re-maps by registry version, and never
+// combines the bits of two versions.
+type BitTable struct {
+	Version uint64 `cbor:"version" json:"version"` // of the registry
+	Length  int    `cbor:"length" json:"length"`   // positions
+}
+
+// ChallengeRequest asks a prover to challenge the holder of a CSI.
+type ChallengeRequest struct {
+	CSI     csi.Clear `cbor:"csi" json:"csi"`
+	Key     Bytes     `cbor:"key" json:"key"`
+	Kind    string    `cbor:"kind" json:"kind"`
+	Purpose uint8     `cbor:"purpose" json:"purpose"`
+}
+
+// Challenge is a started challenge. ID and Nonce are the client's alone.
+type Challenge struct {
+	ID      Bytes  `cbor:"id" json:"id"`                         // 16 bytes, random
+	Nonce   Bytes  `cbor:"nonce" json:"nonce"`                   // the half that does not travel through the CSIP, 24 bytes
+	From    string `cbor:"from,omitempty" json:"from,omitempty"` // mail: where the challenge comes from and the reply goes
+	Expires int64  `cbor:"expires" json:"expires"`
+}
+
+// StatusRequest asks how a challenge stands.
+type StatusRequest struct {
+	ID Bytes `cbor:"id" json:"id"`
+}
+
+// States of a challenge.
+const (
+	ChallengeWaiting = "waiting"
+	ChallengeProved  = "proved"
+	ChallengeFailed  = "failed"
+)
+
+// ChallengeStatus is how a challenge stands. Once proved, it carries the
+// receipt and the artefact, which the holder keeps.
+type ChallengeStatus struct {
+	State    string `cbor:"state" json:"state"`
+	Problem  string `cbor:"problem,omitempty" json:"problem,omitempty"` // failed, or the last refused answer: a problem type URI
+	Receipt  Bytes  `cbor:"receipt,omitempty" json:"receipt,omitempty"`
+	Artefact Bytes  `cbor:"artefact,omitempty" json:"artefact,omitempty"` // the raw reply
+	Nonce    Bytes  `cbor:"nonce,omitempty" json:"nonce,omitempty"`       // the whole challenge nonce, 48 bytes
+}
+
+// ObservationRequest asks a second prover to check an artefact against what it
+// sees published itself.
+type ObservationRequest struct {
+	CSI        csi.Clear        `cbor:"csi" json:"csi"`
+	Key        Bytes            `cbor:"key" json:"key"`
+	Kind       string           `cbor:"kind" json:"kind"`
+	Purpose    uint8            `cbor:"purpose" json:"purpose"`
+	Challenger registry.PartyID `cbor:"challenger" json:"challenger"`
+	Nonce      Bytes            `cbor:"nonce" json:"nonce"` // the whole challenge nonce, 48 bytes
+	Artefact   Bytes            `cbor:"artefact" json:"artefact"`
+}
+
+// Observation is the second prover's receipt.
+type Observation struct {
+	Receipt Bytes `cbor:"receipt" json:"receipt"`
+}
