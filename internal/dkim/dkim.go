@@ -41,6 +41,7 @@ var (
 	ErrAlgorithm  = errors.New("dkim: algorithm is not rsa-sha256 or ed25519-sha256")
 	ErrKeyRecord  = errors.New("dkim: unusable key record")
 	ErrWeakKey    = errors.New("dkim: RSA key size out of bounds")
+	ErrUnsigned   = errors.New("dkim: signature does not cover From")
 	ErrBodyHash   = errors.New("dkim: body hash differs")
 	ErrSignature  = errors.New("dkim: signature does not verify")
 )

@@ -275,7 +275,7 @@ func TestParseSignatureRefuses(t *testing.T) {
 		{"agent elsewhere", "i=@sub.example.org", "i=@example.net", dkim.ErrSyntax},
 		{"agent with domain as suffix", "i=@sub.example.org", "i=@badexample.org", dkim.ErrSyntax},
 		{"agent without at", "i=@sub.example.org", "i=example.org", dkim.ErrSyntax},
-		{"From not signed", "h=from:to", "h=to:subject", dkim.ErrSyntax},
+		{"From not signed", "h=from:to", "h=to:subject", dkim.ErrUnsigned},
 		{"empty name in h", "h=from:to", "h=from::to", dkim.ErrSyntax},
 		{"too many names in h", "h=from", "h=from" + strings.Repeat(":a", dkim.MaxSigned), dkim.ErrSyntax},
 		{"canonicalization", "c=relaxed/relaxed", "c=nofws", dkim.ErrSyntax},

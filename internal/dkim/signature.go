@@ -27,7 +27,7 @@ type Signature struct {
 }
 
 // ParseSignature reads one DKIM-Signature field (RFC 6376 section 3.5). Every
-// refusal but ErrBodyLength and ErrAlgorithm is an ErrSyntax.
+// refusal but ErrBodyLength, ErrAlgorithm and ErrUnsigned is an ErrSyntax.
 func ParseSignature(f Field) (*Signature, error) {
 	if !f.Is(SignatureField) {
 		return nil, fmt.Errorf("%w: another field", ErrSyntax)
@@ -102,7 +102,7 @@ func (s *Signature) readSigned(tags tagList) error {
 		s.Signed[i] = lower(name)
 	}
 	if !slices.Contains(s.Signed, "from") {
-		return fmt.Errorf("%w: From not signed", ErrSyntax)
+		return ErrUnsigned
 	}
 	return nil
 }

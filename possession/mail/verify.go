@@ -270,6 +270,7 @@ func translate(err error) error {
 		{dkim.ErrAlgorithm, ErrWeakKey},
 		{dkim.ErrWeakKey, ErrWeakKey},
 		{dkim.ErrKeyRecord, ErrKeyRecord},
+		{dkim.ErrUnsigned, ErrUnsignedHeader},
 		{dkim.ErrSyntax, ErrBadSignature},
 		{dkim.ErrBodyHash, ErrBadSignature},
 		{dkim.ErrSignature, ErrBadSignature},
