@@ -56,7 +56,8 @@ const (
 	maxSequence = 1 << 32
 )
 
-// ID is a mapping's random name. It says nothing about the CSI.
+// ID is a mapping's random name. It says nothing about the CSI, and stays when
+// the holder replaces the mapping by one of the next sequence.
 type ID [16]byte
 
 // String returns 32 hexadecimal digits.
@@ -108,8 +109,8 @@ type Claims struct {
 	Entries     []Entry // none: "registered, and not to be found"
 	Lineage     Lineage
 	Sequence    uint64
-	Predecessor Digest // of the mapping with the sequence before; zero at sequence 0
-	First       bool   // the holder claims a new lineage
+	Predecessor Digest // of this mapping at the sequence before; zero at sequence 0
+	First       bool   // the holder claims that this starts a lineage
 	Issued      time.Time
 	Expires     time.Time
 	Residency   []string           // ISO 3166-1 alpha-2, sorted; none = the CSI's home
@@ -158,8 +159,10 @@ func (c *Claims) validate() error {
 		return bad("too many MSPs")
 	case c.Sequence >= maxSequence:
 		return bad("sequence")
-	case c.First != (c.Sequence == 0), c.First != (c.Predecessor == Digest{}):
-		return bad("a first mapping has sequence 0 and no predecessor, every other has both")
+	case (c.Sequence == 0) != (c.Predecessor == Digest{}):
+		return bad("sequence 0 has no predecessor, every later one has")
+	case c.First && c.Sequence != 0:
+		return bad("only sequence 0 can start a lineage")
 	case !c.Issued.Before(c.Expires):
 		return bad("expires before it is issued")
 	case c.ReproveDays < MinReprove || c.ReproveDays > MaxReprove:

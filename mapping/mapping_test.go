@@ -333,7 +333,7 @@ func TestClaimsOutOfBounds(t *testing.T) {
 		{"free word", func(c *mapping.Claims) { c.Entries[0].Tags = []string{"friends"} }},
 		{"first with predecessor", func(c *mapping.Claims) { c.Predecessor = mapping.Digest{1} }},
 		{"later without predecessor", func(c *mapping.Claims) { c.Sequence, c.First = 1, false }},
-		{"not first at sequence 0", func(c *mapping.Claims) { c.First = false }},
+		{"first at sequence 1", func(c *mapping.Claims) { c.Sequence, c.Predecessor = 1, mapping.Digest{1} }},
 		{"expires at once", func(c *mapping.Claims) { c.Expires = f.Now }},
 		{"re-prove term too short", func(c *mapping.Claims) { c.ReproveDays = 6 }},
 		{"re-prove term too long", func(c *mapping.Claims) { c.ReproveDays = 31 }},
