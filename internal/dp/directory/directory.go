@@ -94,9 +94,16 @@ type Reader interface {
 	ByID(ctx context.Context, id mapping.ID, now time.Time) (Stored, error)
 	// Changes returns at most max changes after seq, oldest first.
 	Changes(ctx context.Context, after uint64, max int) ([]Change, error)
-	// RenewalsDue returns the ids of at most max live mappings whose DP
-	// signature ends before t, those that end first.
-	RenewalsDue(ctx context.Context, t time.Time, max int) ([]mapping.ID, error)
+	// RenewalsDue returns at most max live mappings whose DP signature ends
+	// before t, in the order of [Due], from the first one after the given.
+	RenewalsDue(ctx context.Context, after Due, t time.Time, max int) ([]Due, error)
+}
+
+// Due is a mapping whose DP signature will run out. The order of Dues is by
+// time, then by the bytes of the id.
+type Due struct {
+	Until time.Time
+	ID    mapping.ID
 }
 
 // Store keeps mappings. Each writing method is one transaction: when it
