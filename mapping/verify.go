@@ -28,9 +28,9 @@ func PolicyAt(s *registry.Snapshot, now time.Time) Policy {
 	return Policy{snapshot: s, now: now, levels: levels}
 }
 
-// level returns the lowest level that counts for a scheme. A scheme that the
+// Level returns the lowest level that counts for a scheme. A scheme that the
 // federation has not agreed on needs the highest.
-func (p Policy) level(scheme string) possession.Level {
+func (p Policy) Level(scheme string) possession.Level {
 	if l, ok := p.levels[scheme]; ok {
 		return max(l, possession.Level2) // level 1 is never enough
 	}
@@ -118,6 +118,16 @@ func (p Policy) VerifyProposal(u Unverified) (Proposal, error) {
 
 // Verify verifies a finished mapping.
 func (p Policy) Verify(u Unverified) (Verified, error) {
+	v, err := p.VerifyForRenewal(u)
+	if err == nil && !p.now.Before(v.until) {
+		return Verified{}, ErrStale
+	}
+	return v, err
+}
+
+// VerifyForRenewal is Verify for the mapping's own DP, which may renew a
+// signature of its own that has run out. Nobody else calls it.
+func (p Policy) VerifyForRenewal(u Unverified) (Verified, error) {
 	n := len(u.message.Signatures)
 	if n == 0 {
 		return Verified{}, ErrHolderSig
@@ -184,7 +194,7 @@ func (p Policy) proposal(u Unverified, n int, w witness) (Proposal, error) {
 		return Proposal{}, err
 	}
 	scheme := string(u.claims.CSI.Scheme())
-	switch need := p.level(scheme); {
+	switch need := p.Level(scheme); {
 	case a.Level < need:
 		return Proposal{}, fmt.Errorf("%w: level %d, need %d for %s", ErrLevel, a.Level, need, scheme)
 	case u.claims.Expires.After(a.Newest.Add(MaxLife)):
@@ -300,8 +310,6 @@ func (p Policy) checkDPTimes(u Unverified, sig cose.Signature) error {
 		return fmt.Errorf("%w: the DP signed for more than %s", ErrLife, MaxDPLife)
 	case !p.now.Before(u.claims.Expires):
 		return ErrExpired
-	case !p.now.Before(until):
-		return ErrStale
 	}
 	return nil
 }

@@ -1,0 +1,116 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"whither/csi"
+	"whither/registry"
+	"whither/wire"
+)
+
+// Query is a lookup as the directory sees it: no word of who asks.
+type Query struct {
+	CSIs    []csi.ID
+	MSPs    []registry.PartyID // only mappings at these; none = all
+	Compact bool
+}
+
+// Lookup answers a query from what lives here, one answer a CSI, in order.
+//
+// An audience mapping, a mapping that the filter hides and a CSI that nobody
+// ever enrolled give the same answer in every byte, so that an answer tells no
+// more than it says (R9, R22).
+func (d *Directory) Lookup(ctx context.Context, q Query, now time.Time) ([]wire.Answer, error) {
+	found, err := d.Store.Find(ctx, q.CSIs, now)
+	if err != nil {
+		return nil, err
+	}
+	s := d.Snapshot()
+	answers := make([]wire.Answer, len(found))
+	for i, live := range found {
+		answers[i] = d.answer(s, live, q)
+	}
+	return answers, nil
+}
+
+func (d *Directory) answer(s *registry.Snapshot, live []Stored, q Query) wire.Answer {
+	visible := slices.DeleteFunc(slices.Clone(live), func(m Stored) bool { return m.Audience || !matches(m, q.MSPs) })
+	a := wire.Answer{Outcome: outcome(s, visible)}
+	if q.Compact {
+		a.Bits = bits(s, visible)
+		return a
+	}
+	for _, m := range visible {
+		f := wire.Found{Bundle: wire.Bundle{Mapping: m.Bundle.Mapping, Receipts: make([]wire.Bytes, 0, len(m.Bundle.Receipts))}, At: []registry.PartyID{d.Party}}
+		for _, r := range m.Bundle.Receipts {
+			f.Bundle.Receipts = append(f.Bundle.Receipts, r)
+		}
+		a.Mappings = append(a.Mappings, f)
+	}
+	return a
+}
+
+// matches applies the MSP filter. "Not to be found" is no MSP's, and passes.
+func matches(m Stored, msps []registry.PartyID) bool {
+	return len(msps) == 0 || len(m.Providers) == 0 ||
+		slices.ContainsFunc(m.Providers, func(p registry.PartyID) bool { return slices.Contains(msps, p) })
+}
+
+// alive reports whether an MSP can still be reached.
+func alive(s *registry.Snapshot, id registry.PartyID) bool {
+	p, ok := s.Party(id)
+	return ok && p.Standing.State == registry.Active && p.Has(registry.RoleMSP)
+}
+
+// outcome names one of R9's five, or that all which was there has died.
+func outcome(s *registry.Snapshot, visible []Stored) string {
+	listed, reachable, dead := 0, 0, 0
+	for _, m := range visible {
+		if len(m.Providers) == 0 {
+			listed++
+			continue
+		}
+		n := 0
+		for _, p := range m.Providers {
+			if alive(s, p) {
+				n++
+			}
+		}
+		if n == 0 {
+			dead++
+			continue
+		}
+		listed++
+		reachable += n
+	}
+	switch {
+	case listed == 0 && dead > 0:
+		return wire.OutcomeEnded
+	case listed == 0:
+		return wire.OutcomeNone
+	case reachable == 0:
+		return wire.OutcomeUnlisted
+	case listed > 1:
+		return wire.OutcomeMany
+	case reachable > 1:
+		return wire.OutcomeSeveral
+	default:
+		return wire.OutcomeOne
+	}
+}
+
+// bits returns the positions of the MSPs that can be reached. Its length
+// depends on the table alone, so that it tells nothing.
+func bits(s *registry.Snapshot, visible []Stored) []byte {
+	out := make([]byte, (s.BitLength()+7)/8)
+	for _, m := range visible {
+		for _, id := range m.Providers {
+			if p, ok := s.Party(id); ok && p.Bit != nil && alive(s, id) {
+				out[*p.Bit/8] |= 1 << (*p.Bit % 8)
+			}
+		}
+	}
+	return out
+}
