@@ -46,6 +46,7 @@ const (
 	MappingConflict   Kind = "mapping-conflict"
 	SequenceConflict  Kind = "sequence-conflict"
 	WithdrawalForeign Kind = "withdrawal-foreign"
+	Residency         Kind = "residency"
 
 	// About evidence.
 	ReceiptMalformed Kind = "receipt-malformed"
@@ -138,6 +139,8 @@ var catalogue = [...]Row{
 	{MappingConflict, 409, "Another mapping has this id", RetryNever, "choose a fresh random id"},
 	{SequenceConflict, 409, "The mapping does not follow the one that lives here", RetryFresh, "fetch the live mapping; take its sequence plus one and its digest as predecessor"},
 	{WithdrawalForeign, 422, "The withdrawal is not the holder's for this mapping", RetryNever, "sign it with the mapping's holder key, over its id and payload digest"},
+
+	{Residency, 422, "The mapping may not be kept where this DP keeps data", RetryNever, "allow the jurisdictions that the DP's offer names, or use another DP"},
 
 	{ReceiptMalformed, 422, "A receipt is malformed", RetryNever, "compare it with docs/spec/evidence.md and its vectors"},
 	{ReceiptForeign, 422, "A receipt is for another CSI or another key", RetryNever, "prove possession for this CSI with this key"},

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"whither/csi"
+	"whither/mapping"
 	"whither/registry"
 )
 
@@ -61,6 +62,24 @@ type MSPOffer struct {
 type Bundle struct {
 	Mapping  Bytes   `cbor:"mapping" json:"mapping"`   // COSE_Sign
 	Receipts []Bytes `cbor:"receipts" json:"receipts"` // COSE_Sign1, in the mapping's order
+}
+
+// BundleOf returns b as a message member.
+func BundleOf(b mapping.Bundle) Bundle {
+	out := Bundle{Mapping: b.Mapping, Receipts: make([]Bytes, 0, len(b.Receipts))}
+	for _, r := range b.Receipts {
+		out.Receipts = append(out.Receipts, r)
+	}
+	return out
+}
+
+// Unpack returns the bundle for package mapping to parse.
+func (b Bundle) Unpack() mapping.Bundle {
+	out := mapping.Bundle{Mapping: b.Mapping}
+	for _, r := range b.Receipts {
+		out.Receipts = append(out.Receipts, r)
+	}
+	return out
 }
 
 // SignatureRequest asks an MSP to sign.

@@ -43,11 +43,7 @@ func (d *Directory) answer(s *registry.Snapshot, live []Stored, q Query) wire.An
 		return a
 	}
 	for _, m := range visible {
-		f := wire.Found{Bundle: wire.Bundle{Mapping: m.Bundle.Mapping, Receipts: make([]wire.Bytes, 0, len(m.Bundle.Receipts))}, At: []registry.PartyID{d.Party}}
-		for _, r := range m.Bundle.Receipts {
-			f.Bundle.Receipts = append(f.Bundle.Receipts, r)
-		}
-		a.Mappings = append(a.Mappings, f)
+		a.Mappings = append(a.Mappings, wire.Found{Bundle: wire.BundleOf(m.Bundle), At: []registry.PartyID{d.Party}})
 	}
 	return a
 }

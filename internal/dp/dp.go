@@ -1,0 +1,154 @@
+// Package dp puts a discovery provider together: keys and store from its
+// folder, the directory, the server, and the loop that does what is due.
+//
+// A DP's folder:
+//
+//	dp.toml            settings (see Settings)
+//	dp.db              the store
+//	kek/N.key          key-encryption keys by generation; keep them off the backups of dp.db
+//	keys/sign.pem      signs mappings in the role DP
+//	keys/tls.pem       TLS identity
+//	keys/operator.pem  signs the self record
+//	keys/row.key       labels of rows
+//	keys/offer.key     recognises own offers
+//	registry/          registry.cose and root.toml
+package dp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"whither/internal/dp/directory"
+	"whither/internal/dp/server"
+	"whither/internal/endpoint"
+	"whither/internal/offer"
+	"whither/internal/pinned"
+	"whither/key"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// Config is all that a DP depends on.
+type Config struct {
+	Party    registry.PartyID
+	Key      key.Private
+	TLS      *pinned.Identity
+	Offers   [offer.SecretSize]byte
+	Store    directory.Store
+	Registry *update.Source
+	// SignatureLife is for how long a DP signature is good; zero: seven days.
+	SignatureLife time.Duration
+	// Tick is how often due work is looked for; zero: a minute.
+	Tick time.Duration
+	Now  func() time.Time
+	Log  *slog.Logger
+}
+
+// DP is a discovery provider, ready to serve.
+type DP struct {
+	config    Config
+	directory *directory.Directory
+	handler   http.Handler
+	metrics   *metrics
+}
+
+// New puts a DP together. It refuses a key that the registry does not list.
+func New(c Config) (*DP, error) {
+	if c.Now == nil || c.Log == nil || c.Registry == nil || c.TLS == nil {
+		return nil, errors.New("dp: registry, TLS identity, clock and log are needed")
+	}
+	if c.Tick == 0 {
+		c.Tick = time.Minute
+	}
+	signer, ok := c.Registry.Snapshot().Signer(c.Key.Public().ID())
+	if !ok || signer.Party.ID != c.Party || signer.Key.Role != registry.RoleDP {
+		return nil, fmt.Errorf("dp: the registry does not list this signing key for %s in the role dp; publish the self record first", c.Party)
+	}
+	d, err := directory.New(directory.Config{
+		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers), Store: c.Store,
+		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := newMetrics(c.Registry, c.Now)
+	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: server.Kind, Observe: m.answers.Observe}
+	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now)
+	return &DP{config: c, directory: d, metrics: m, handler: endpoint.Mux(e, c.Registry.File, s.Routes(e))}, nil
+}
+
+// Serve answers on l, and operations on ops unless it is nil, and does due
+// work, until ctx ends; then it finishes the requests under way.
+func (d *DP) Serve(ctx context.Context, l, ops net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	parts := []func() error{
+		func() error {
+			return endpoint.Serve(ctx, l, pinned.ServerConfig(d.config.TLS, d.config.Now), d.handler)
+		},
+		func() error { d.tick(ctx); return nil },
+	}
+	if ops != nil {
+		g := prometheus.NewRegistry()
+		g.MustRegister(d.metrics.collectors()...)
+		parts = append(parts, func() error { return endpoint.Serve(ctx, ops, nil, endpoint.Operations(d.Ready, g)) })
+	}
+	done := make(chan error, len(parts))
+	for _, part := range parts {
+		go func() { done <- part() }()
+	}
+	var err error
+	for range parts {
+		err = errors.Join(err, <-done)
+		stop() // the first part that ends ends all
+	}
+	return err
+}
+
+// Ready reports whether the DP can do its work.
+func (d *DP) Ready() error {
+	if s := d.config.Registry.Snapshot(); !d.config.Now().Before(s.Expires()) {
+		return fmt.Errorf("registry version %d has expired", s.Version())
+	}
+	return nil
+}
+
+// tick is the one place with a timer: all work is in Step.
+func (d *DP) tick(ctx context.Context) {
+	t := time.NewTicker(d.config.Tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := d.Step(ctx, d.config.Now()); err != nil && ctx.Err() == nil {
+				d.config.Log.Error("due work failed", "error", err)
+			}
+		}
+	}
+}
+
+// Step does what is due: a newer registry, renewals, the sweep.
+func (d *DP) Step(ctx context.Context, now time.Time) error {
+	changed, err := d.config.Registry.Step(now)
+	if err != nil {
+		d.config.Log.Warn("registry not taken over", "error", err)
+	}
+	if changed {
+		d.config.Log.Info("registry taken over", "version", d.config.Registry.Snapshot().Version())
+	}
+	w, err := d.directory.Step(ctx, now)
+	d.metrics.work(w)
+	if w.Renewed+w.Refused+w.Swept > 0 {
+		d.config.Log.Info("due work done", "renewed", w.Renewed, "not_renewed", w.Refused, "swept", w.Swept)
+	}
+	return err
+}
