@@ -270,7 +270,9 @@ func FuzzVerify(f *testing.F) {
 	vectors := readVectors(f)
 	records := newDraft(f).records
 	for _, v := range vectors {
-		f.Add(v.message(f))
+		if raw := v.message(f); len(raw) < 8<<10 { // large seeds only cost time
+			f.Add(raw)
+		}
 	}
 	want := newDraft(f).want
 	f.Fuzz(func(t *testing.T, raw []byte) {
