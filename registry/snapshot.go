@@ -60,6 +60,13 @@ func (s *Snapshot) Parties(r Role) []Party {
 	return out
 }
 
+// Reachable reports whether an MSP of that id can be reached: it is active and
+// has the role.
+func (s *Snapshot) Reachable(id PartyID) bool {
+	p, ok := s.parties[id]
+	return ok && p.Has(RoleMSP) && p.Standing.State == Active
+}
+
 // Signer returns the party and role of a signing key.
 func (s *Snapshot) Signer(id key.ID) (Signer, bool) {
 	sig, ok := s.signers[id]

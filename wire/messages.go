@@ -172,6 +172,37 @@ const (
 	OutcomeEnded    = "ended"       // there is a mapping; every entry of it has died
 )
 
+// Reach is what one mapping offers: MSPs that it lists, and how many of them
+// can be reached.
+type Reach struct{ Listed, Reachable int }
+
+// OutcomeOf names the outcome of a set of mappings.
+func OutcomeOf(set []Reach) string {
+	alive, reachable, dead := 0, 0, 0
+	for _, r := range set {
+		if r.Listed > 0 && r.Reachable == 0 {
+			dead++
+			continue
+		}
+		alive++
+		reachable += r.Reachable
+	}
+	switch {
+	case alive == 0 && dead > 0:
+		return OutcomeEnded
+	case alive == 0:
+		return OutcomeNone
+	case reachable == 0:
+		return OutcomeUnlisted
+	case alive > 1:
+		return OutcomeMany
+	case reachable > 1:
+		return OutcomeSeveral
+	default:
+		return OutcomeOne
+	}
+}
+
 // LookupAnswer answers every CSI of a request, in its order.
 type LookupAnswer struct {
 	Answers []Answer  `cbor:"answers" json:"answers"`

@@ -54,47 +54,19 @@ func matches(m Stored, msps []registry.PartyID) bool {
 		slices.ContainsFunc(m.Providers, func(p registry.PartyID) bool { return slices.Contains(msps, p) })
 }
 
-// alive reports whether an MSP can still be reached.
-func alive(s *registry.Snapshot, id registry.PartyID) bool {
-	p, ok := s.Party(id)
-	return ok && p.Standing.State == registry.Active && p.Has(registry.RoleMSP)
-}
-
 // outcome names one of R9's five, or that all which was there has died.
 func outcome(s *registry.Snapshot, visible []Stored) string {
-	listed, reachable, dead := 0, 0, 0
+	set := make([]wire.Reach, 0, len(visible))
 	for _, m := range visible {
-		if len(m.Providers) == 0 {
-			listed++
-			continue
-		}
-		n := 0
+		r := wire.Reach{Listed: len(m.Providers)}
 		for _, p := range m.Providers {
-			if alive(s, p) {
-				n++
+			if s.Reachable(p) {
+				r.Reachable++
 			}
 		}
-		if n == 0 {
-			dead++
-			continue
-		}
-		listed++
-		reachable += n
+		set = append(set, r)
 	}
-	switch {
-	case listed == 0 && dead > 0:
-		return wire.OutcomeEnded
-	case listed == 0:
-		return wire.OutcomeNone
-	case reachable == 0:
-		return wire.OutcomeUnlisted
-	case listed > 1:
-		return wire.OutcomeMany
-	case reachable > 1:
-		return wire.OutcomeSeveral
-	default:
-		return wire.OutcomeOne
-	}
+	return wire.OutcomeOf(set)
 }
 
 // bits returns the positions of the MSPs that can be reached. Its length
@@ -103,7 +75,7 @@ func bits(s *registry.Snapshot, visible []Stored) []byte {
 	out := make([]byte, (s.BitLength()+7)/8)
 	for _, m := range visible {
 		for _, id := range m.Providers {
-			if p, ok := s.Party(id); ok && p.Bit != nil && alive(s, id) {
+			if p, ok := s.Party(id); ok && p.Bit != nil && s.Reachable(id) {
 				out[*p.Bit/8] |= 1 << (*p.Bit % 8)
 			}
 		}

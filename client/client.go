@@ -1,0 +1,221 @@
+// Package client is the SDK for people's software: enrolment, withdrawal and
+// replacement for holders ([Client.Enrol], [Client.Withdraw]), look-ups for
+// askers ([Client.Lookup]).
+//
+// It promises that whatever it returns as a mapping has been verified here,
+// against the registry alone, whoever delivered it ([mapping.Verified]); that
+// an answer about one CSI is never taken for another; and that "nobody has it"
+// is never confused with "not everybody was asked". It never asks a DP about a
+// CSI itself: a DP that saw a person's address beside the CSI that she asks
+// for would know both ends (R14). Look-ups go through the back-end of the
+// asker's own MSP, which does not name her.
+//
+// Compact answers are hints ([Answer.Hint]); nothing is sent on a hint.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"whither/csi"
+	"whither/internal/pinned"
+	"whither/mapping"
+	"whither/registry"
+	"whither/wire"
+)
+
+// Errors.
+var (
+	ErrAnswer  = errors.New("client: the answer does not fit the question; keep it and tell the federation")
+	ErrProvers = errors.New("client: the DP offers too few provers that are independent of the MSP")
+	ErrHeld    = errors.New("client: the mapping is held")
+)
+
+// Config is what a client needs.
+type Config struct {
+	// Registry gives the registry of the moment, verified against the root
+	// that the user's software ships.
+	Registry func() *registry.Snapshot
+	Now      func() time.Time
+}
+
+// Client talks to the parties of one federation. It is safe for concurrent use.
+type Client struct {
+	registry func() *registry.Snapshot
+	now      func() time.Time
+	parties  *pinned.Client
+}
+
+// New returns a client.
+func New(c Config) *Client {
+	return &Client{registry: c.Registry, now: c.Now, parties: pinned.NewClient(c.Registry, nil, c.Now)}
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.parties.Close() }
+
+// Query is a question about CSIs.
+type Query struct {
+	CSIs       []csi.ID
+	MSPs       []registry.PartyID // only these; none = all
+	Federation string             // wire.Federation…; empty: none
+	DPs        []registry.PartyID // for wire.FederationSelected
+	Compact    bool
+}
+
+// Located is a verified mapping and where it was found.
+type Located struct {
+	mapping.Verified
+	At []registry.PartyID
+}
+
+// Refusal is a mapping that an answer held and that is not true.
+type Refusal struct {
+	Bundle mapping.Bundle
+	Reason error
+}
+
+// Answer is what is known of one CSI.
+type Answer struct {
+	CSI      csi.ID
+	Outcome  string    // wire.Outcome…, for what verified
+	Mappings []Located // verbose
+	Refused  []Refusal // evidence against whoever answered
+	Hint     []registry.PartyID
+}
+
+// Answers are the answers to a query, in its order, with every DP's outcome.
+type Answers struct {
+	Answers []Answer
+	Asked   []wire.AskedDP
+	Stamp   wire.Stamp
+}
+
+// Lookup asks through the back-end of msp, at which token signs the asker in,
+// and verifies everything that comes back.
+func (c *Client) Lookup(ctx context.Context, msp registry.PartyID, token string, q Query) (Answers, error) {
+	r := wire.LookupRequest{MSPs: q.MSPs, Federation: q.Federation, DPs: q.DPs, Format: wire.FormatVerbose}
+	if q.Compact {
+		r.Format = wire.FormatCompact
+	}
+	if r.Federation == "" {
+		r.Federation = wire.FederationNone
+	}
+	for _, id := range q.CSIs {
+		r.CSIs = append(r.CSIs, csi.Clear{ID: id})
+	}
+	var raw wire.LookupAnswer
+	if err := c.parties.Call(ctx, msp, wire.PathLookups, token, r, &raw); err != nil {
+		return Answers{}, err
+	}
+	if len(raw.Answers) != len(q.CSIs) {
+		return Answers{}, fmt.Errorf("%w: %d answers to %d questions", ErrAnswer, len(raw.Answers), len(q.CSIs))
+	}
+	s := c.registry()
+	if own := s.Digest(); raw.Stamp.Version == s.Version() && !slices.Equal(raw.Stamp.Digest, own[:]) {
+		return Answers{}, pinned.ErrSplitView
+	}
+	out := Answers{Asked: raw.Asked, Stamp: raw.Stamp}
+	policy := mapping.PolicyAt(s, c.now())
+	for i, a := range raw.Answers {
+		one, err := c.read(s, policy, q, q.CSIs[i], a, raw.Bits)
+		if err != nil {
+			return Answers{}, err
+		}
+		out.Answers = append(out.Answers, one)
+	}
+	return out, nil
+}
+
+// read verifies one answer.
+func (c *Client) read(s *registry.Snapshot, policy mapping.Policy, q Query, id csi.ID, a wire.Answer, table *wire.BitTable) (Answer, error) {
+	out := Answer{CSI: id, Outcome: a.Outcome}
+	if q.Compact {
+		if len(a.Mappings) > 0 || table == nil {
+			return Answer{}, fmt.Errorf("%w: not the compact format", ErrAnswer)
+		}
+		var err error
+		out.Hint, err = readBits(s, a.Bits, *table)
+		return out, err
+	}
+	for _, f := range a.Mappings {
+		b := f.Bundle.Unpack()
+		v, err := verifyFor(policy, q, id, b)
+		if err != nil {
+			out.Refused = append(out.Refused, Refusal{Bundle: b, Reason: err})
+			continue
+		}
+		out.Mappings = append(out.Mappings, Located{Verified: v, At: f.At})
+	}
+	if got := outcomeOf(s, out.Mappings); got != a.Outcome {
+		if len(out.Refused) == 0 {
+			return Answer{}, fmt.Errorf("%w: it says %q and shows %q", ErrAnswer, a.Outcome, got)
+		}
+		out.Outcome = got
+	}
+	return out, nil
+}
+
+// verifyFor verifies a mapping as an answer about id.
+func verifyFor(policy mapping.Policy, q Query, id csi.ID, b mapping.Bundle) (mapping.Verified, error) {
+	u, err := mapping.Parse(b)
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	v, err := policy.Verify(u)
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	switch claims := v.Claims(); {
+	case claims.CSI != id:
+		return mapping.Verified{}, fmt.Errorf("%w: a mapping of another CSI", ErrAnswer)
+	case claims.Audience:
+		return mapping.Verified{}, fmt.Errorf("%w: an audience mapping in a general answer", ErrAnswer)
+	case len(q.MSPs) > 0 && len(claims.Entries) > 0 &&
+		!slices.ContainsFunc(claims.Entries, func(e mapping.Entry) bool { return slices.Contains(q.MSPs, e.Provider) }):
+		return mapping.Verified{}, fmt.Errorf("%w: a mapping that the filter excludes", ErrAnswer)
+	}
+	return v, nil
+}
+
+// outcomeOf names the outcome that verified mappings show (R9).
+func outcomeOf(s *registry.Snapshot, found []Located) string {
+	var set []wire.Reach
+	for _, l := range found {
+		r := wire.Reach{}
+		for _, e := range l.Claims().Entries {
+			r.Listed++
+			if s.Reachable(e.Provider) {
+				r.Reachable++
+			}
+		}
+		set = append(set, r)
+	}
+	return wire.OutcomeOf(set)
+}
+
+// readBits maps a bit string to MSPs with the table of our own registry. A
+// string for another version is not read with this one's table.
+func readBits(s *registry.Snapshot, bits []byte, t wire.BitTable) ([]registry.PartyID, error) {
+	if t.Version != s.Version() {
+		return nil, fmt.Errorf("%w: bits of registry version %d, ours is %d; fetch that one or ask for the verbose format", ErrAnswer, t.Version, s.Version())
+	}
+	if t.Length != s.BitLength() || len(bits) != (t.Length+7)/8 {
+		return nil, fmt.Errorf("%w: bit string of another length than the table", ErrAnswer)
+	}
+	var out []registry.PartyID
+	for i := range len(bits) * 8 {
+		if bits[i/8]>>(i%8)&1 == 0 {
+			continue
+		}
+		id, ok := s.Bit(uint16(i))
+		if !ok {
+			return nil, fmt.Errorf("%w: a bit that is nobody's", ErrAnswer)
+		}
+		out = append(out, id)
+	}
+	return out, nil
+}

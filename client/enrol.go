@@ -1,0 +1,376 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"whither/csi"
+	"whither/key"
+	"whither/mapping"
+	"whither/possession"
+	"whither/possession/mail"
+	"whither/problem"
+	"whither/registry"
+	"whither/wire"
+)
+
+// Holder does what only the person can do while she proves possession.
+type Holder interface {
+	// SubjectToken returns the token in the subject of the challenge mail that
+	// comes from the given address.
+	SubjectToken(ctx context.Context, from string) (string, error)
+	// SendReply sends body, exactly, as a reply to that mail.
+	SendReply(ctx context.Context, from, token, body string) error
+}
+
+// Wish is what a holder wants.
+type Wish struct {
+	CSI       csi.ID
+	Key       key.Private
+	DP        registry.PartyID
+	MSPs      []registry.PartyID // none: registered, and not to be found
+	Tokens    map[registry.PartyID]string
+	Tags      []string
+	Residency []string
+	// Replaces is the mapping that this one takes the place of, if any. Its
+	// receipts are used again; nothing is proved anew.
+	Replaces *mapping.Verified
+}
+
+// Progress is told of each step of an enrolment, for people to watch.
+type Progress func(step string)
+
+// Enrolment is the state of an enrolment after each step. It can be written
+// down (it is plain data) and continued after a crash of either side.
+type Enrolment struct {
+	DPOffer    wire.DPOffer
+	MSPOffers  []wire.MSPOffer
+	Challenger registry.PartyID
+	Witness    registry.PartyID
+	Challenge  wire.Challenge
+	Replied    bool
+	Receipts   []wire.Bytes
+	Artefact   wire.Bytes
+	Nonce      wire.Bytes
+	Signed     wire.Bundle // by holder and MSPs
+}
+
+// Enrolled is a finished enrolment.
+type Enrolled struct {
+	Mapping  mapping.Verified
+	Artefact []byte // the raw evidence; it is the holder's to keep
+}
+
+// pollInterval is how often a waiting challenge is asked for.
+const pollInterval = 200 * time.Millisecond
+
+// Enrol makes a mapping: offers, proof of possession, signatures, submission.
+// e carries the state; an empty one starts afresh. After an error other than
+// a refusal, calling it again with the same e goes on where it stopped.
+func (c *Client) Enrol(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) (Enrolled, error) {
+	if err := c.getOffers(ctx, w, e, say); err != nil {
+		return Enrolled{}, err
+	}
+	if w.Replaces != nil {
+		e.Receipts = wire.BundleOf(w.Replaces.Bundle()).Receipts
+	} else if err := c.prove(ctx, w, h, e, say); err != nil {
+		return Enrolled{}, err
+	}
+	if err := c.sign(ctx, w, e, say); err != nil {
+		return Enrolled{}, err
+	}
+	v, err := c.submit(ctx, w, e, say)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	return Enrolled{Mapping: v, Artefact: e.Artefact}, nil
+}
+
+// getOffers asks the DP and each MSP for its part.
+func (c *Client) getOffers(ctx context.Context, w Wish, e *Enrolment, say Progress) error {
+	r := wire.OfferRequest{CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes()}
+	if len(e.DPOffer.Offer) == 0 {
+		if err := c.parties.Call(ctx, w.DP, wire.PathOffers, "", r, &e.DPOffer); err != nil {
+			return fmt.Errorf("offer of %s: %w", w.DP, err)
+		}
+		say(fmt.Sprintf("%s offers: evidence of level %d, by %v", w.DP, e.DPOffer.Level, e.DPOffer.Provers))
+	}
+	for i := len(e.MSPOffers); i < len(w.MSPs); i++ {
+		var o wire.MSPOffer
+		if err := c.parties.Call(ctx, w.MSPs[i], wire.PathOffers, w.Tokens[w.MSPs[i]], r, &o); err != nil {
+			return fmt.Errorf("offer of %s: %w", w.MSPs[i], err)
+		}
+		e.MSPOffers = append(e.MSPOffers, o)
+		say(fmt.Sprintf("%s confirms the account and offers %s", w.MSPs[i], o.URI))
+	}
+	return nil
+}
+
+// prove runs the challenge and collects both receipts.
+func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
+	if len(e.Receipts) == 2 {
+		return nil
+	}
+	if e.Challenger.IsZero() {
+		if err := c.pickProvers(w, e); err != nil {
+			return err
+		}
+	}
+	if len(e.Receipts) == 0 {
+		if err := c.challenge(ctx, w, h, e, say); err != nil {
+			return err
+		}
+	}
+	var o wire.Observation
+	err := c.parties.Call(ctx, e.Witness, wire.PathObservations, "", wire.ObservationRequest{
+		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: possession.MailWitness.String(),
+		Purpose: uint8(possession.PurposeEnrol), Challenger: e.Challenger, Nonce: e.Nonce, Artefact: e.Artefact,
+	}, &o)
+	if err != nil {
+		return fmt.Errorf("witness %s: %w", e.Witness, err)
+	}
+	e.Receipts = append(e.Receipts, o.Receipt)
+	say(fmt.Sprintf("%s checked the same reply against the key that it saw published itself", e.Witness))
+	return nil
+}
+
+// pickProvers takes the first two provers of the DP's order whose operators
+// differ from each other's, the DP's and every listed MSP's.
+func (c *Client) pickProvers(w Wish, e *Enrolment) error {
+	s := c.registry()
+	var barred []registry.Operator
+	for _, id := range append([]registry.PartyID{w.DP}, w.MSPs...) {
+		if p, ok := s.Party(id); ok {
+			barred = append(barred, p.Operator)
+		}
+	}
+	var picked []registry.PartyID
+	for _, id := range e.DPOffer.Provers {
+		p, ok := s.Party(id)
+		if !ok || !p.Has(registry.RoleProver) || slices.Contains(barred, p.Operator) {
+			continue
+		}
+		picked = append(picked, id)
+		barred = append(barred, p.Operator)
+	}
+	if len(picked) < 2 {
+		return ErrProvers
+	}
+	e.Challenger, e.Witness = picked[0], picked[1]
+	return nil
+}
+
+// challenge starts the mail challenge, has the person answer it, and waits for
+// the verdict.
+func (c *Client) challenge(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
+	if len(e.Challenge.ID) == 0 {
+		err := c.parties.Call(ctx, e.Challenger, wire.PathChallenges, "", wire.ChallengeRequest{
+			CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: possession.MailReply.String(),
+			Purpose: uint8(possession.PurposeEnrol),
+		}, &e.Challenge)
+		if err != nil {
+			return fmt.Errorf("challenge by %s: %w", e.Challenger, err)
+		}
+		say(fmt.Sprintf("%s sends a mail from %s", e.Challenger, e.Challenge.From))
+	}
+	if !e.Replied {
+		if err := c.reply(ctx, w, h, e); err != nil {
+			return err
+		}
+		e.Replied = true
+		say("the reply is sent; waiting for it to arrive")
+	}
+	return c.await(ctx, e, say)
+}
+
+// reply computes the response and has the person send it.
+func (c *Client) reply(ctx context.Context, w Wish, h Holder, e *Enrolment) error {
+	token, err := h.SubjectToken(ctx, e.Challenge.From)
+	if err != nil {
+		return err
+	}
+	part1, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(part1)+len(e.Challenge.Nonce) != possession.NonceSize {
+		return fmt.Errorf("%w: the token is not the one in the subject", ErrAnswer)
+	}
+	nonce := [possession.NonceSize]byte(append(part1, e.Challenge.Nonce...))
+	body := mail.Response(possession.Response(w.CSI, w.Key.Public(), nonce), w.Key.Public().ID().String())
+	return h.SendReply(ctx, e.Challenge.From, token, body)
+}
+
+// await polls until the challenge is decided, or ctx ends.
+func (c *Client) await(ctx context.Context, e *Enrolment, say Progress) error {
+	last := ""
+	for {
+		var s wire.ChallengeStatus
+		if err := c.parties.Call(ctx, e.Challenger, wire.PathStatus, "", wire.StatusRequest{ID: e.Challenge.ID}, &s); err != nil {
+			return fmt.Errorf("status at %s: %w", e.Challenger, err)
+		}
+		switch s.State {
+		case wire.ChallengeProved:
+			e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
+			say(fmt.Sprintf("%s saw the reply with the domain's signature", e.Challenger))
+			return nil
+		case wire.ChallengeFailed:
+			return problem.New((problem.Document{Type: s.Problem}).Kind(), "")
+		case wire.ChallengeWaiting:
+			if s.Problem != "" && s.Problem != last {
+				last = s.Problem
+				d := problem.New((problem.Document{Type: s.Problem}).Kind(), "")
+				say("a reply was refused: " + d.Error())
+			}
+		default:
+			return fmt.Errorf("%w: challenge state %q", ErrAnswer, s.State)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// sign composes the mapping and collects the signatures of holder and MSPs.
+func (c *Client) sign(ctx context.Context, w Wish, e *Enrolment, say Progress) error {
+	if len(e.Signed.Mapping) > 0 {
+		return nil
+	}
+	claims, err := c.compose(w, e)
+	if err != nil {
+		return err
+	}
+	receipts := make([][]byte, len(e.Receipts))
+	for i, r := range e.Receipts {
+		receipts[i] = r
+	}
+	u, err := claims.Sign(w.Key, receipts, c.now())
+	if err != nil {
+		return err
+	}
+	b := wire.BundleOf(u.Bundle())
+	for i, msp := range w.MSPs {
+		var a wire.SignatureAnswer
+		r := wire.SignatureRequest{Offer: e.MSPOffers[i].Offer, Bundle: b}
+		if err := c.parties.Call(ctx, msp, wire.PathSignatures, w.Tokens[msp], r, &a); err != nil {
+			return fmt.Errorf("signature of %s: %w", msp, err)
+		}
+		b.Mapping = a.Mapping
+		say(fmt.Sprintf("%s signs: this account has this address", msp))
+	}
+	e.Signed = b
+	return nil
+}
+
+// compose builds the claims from the offers.
+func (c *Client) compose(w Wish, e *Enrolment) (mapping.Claims, error) {
+	if len(e.DPOffer.Nonce) != mapping.NonceSize {
+		return mapping.Claims{}, fmt.Errorf("%w: nonce of the DP's offer", ErrAnswer)
+	}
+	claims := mapping.Claims{
+		CSI: w.CSI, DP: w.DP, Holder: w.Key.Public(), DPNonce: mapping.Nonce(e.DPOffer.Nonce),
+		Residency: w.Residency, ReproveDays: mapping.MinReprove, First: true,
+	}
+	if _, err := rand.Read(claims.ID[:]); err != nil {
+		return mapping.Claims{}, fmt.Errorf("client: %w", err)
+	}
+	if _, err := rand.Read(claims.Lineage[:]); err != nil {
+		return mapping.Claims{}, fmt.Errorf("client: %w", err)
+	}
+	newest := time.Time{}
+	for _, r := range e.Receipts {
+		u, err := possession.Parse(r)
+		if err != nil {
+			return mapping.Claims{}, err
+		}
+		if at := u.Claims().Evidence; at.After(newest) {
+			newest = at
+		}
+	}
+	claims.Expires = newest.Add(mapping.MaxLife)
+	if old := w.Replaces; old != nil {
+		o := old.Claims()
+		claims.ID, claims.Lineage, claims.First = o.ID, o.Lineage, false
+		claims.Sequence, claims.Predecessor = o.Sequence+1, old.Digest()
+	}
+	for _, o := range e.MSPOffers {
+		if len(o.Nonce) != mapping.NonceSize {
+			return mapping.Claims{}, fmt.Errorf("%w: nonce of an MSP's offer", ErrAnswer)
+		}
+		claims.Entries = append(claims.Entries, mapping.Entry{
+			Provider: o.Provider, URI: o.URI, Tags: w.Tags, Nonce: mapping.Nonce(o.Nonce),
+		})
+	}
+	return claims, nil
+}
+
+// submit hands the mapping to its DP and verifies what comes back.
+func (c *Client) submit(ctx context.Context, w Wish, e *Enrolment, say Progress) (mapping.Verified, error) {
+	var a wire.SubmitAnswer
+	r := wire.SubmitRequest{Offer: e.DPOffer.Offer, Bundle: e.Signed}
+	if err := c.parties.Call(ctx, w.DP, wire.PathMappings, "", r, &a); err != nil {
+		return mapping.Verified{}, fmt.Errorf("submission to %s: %w", w.DP, err)
+	}
+	if a.State == wire.StateHeld {
+		return mapping.Verified{}, fmt.Errorf("%w by %s: %s", ErrHeld, w.DP, a.Reason)
+	}
+	if a.State != wire.StateAdmitted || a.Bundle == nil {
+		return mapping.Verified{}, fmt.Errorf("%w: submission state %q", ErrAnswer, a.State)
+	}
+	v, err := c.Verify(a.Bundle.Unpack())
+	if err != nil {
+		return mapping.Verified{}, fmt.Errorf("the mapping that %s finished does not verify: %w", w.DP, err)
+	}
+	proposed, err := mapping.Parse(e.Signed.Unpack())
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	if v.Digest() != proposed.Digest() {
+		return mapping.Verified{}, fmt.Errorf("%w: %s finished another mapping than the one submitted", ErrAnswer, w.DP)
+	}
+	say(fmt.Sprintf("%s countersigns; the mapping is good until %s", w.DP, v.Until().UTC().Format(time.RFC3339)))
+	return v, nil
+}
+
+// Verify verifies a bundle as the registry stands now.
+func (c *Client) Verify(b mapping.Bundle) (mapping.Verified, error) {
+	u, err := mapping.Parse(b)
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	return mapping.PolicyAt(c.registry(), c.now()).Verify(u)
+}
+
+// Withdraw ends a mapping. Withdrawing again what has ended is no error.
+func (c *Client) Withdraw(ctx context.Context, v mapping.Verified, holder key.Private) error {
+	statement, err := v.Claims().Withdraw(holder, v.Digest(), c.now())
+	if err != nil {
+		return err
+	}
+	var a wire.WithdrawalAnswer
+	err = c.parties.Call(ctx, v.Claims().DP, wire.PathWithdrawals, "", wire.WithdrawalRequest{Statement: statement}, &a)
+	if errors.Is(err, problem.Error(problem.MappingUnknown)) {
+		return nil
+	}
+	return err
+}
+
+// Refresh fetches a mapping with a fresh DP signature.
+func (c *Client) Refresh(ctx context.Context, dp registry.PartyID, id mapping.ID) (mapping.Verified, error) {
+	var a wire.RenewalAnswer
+	if err := c.parties.Call(ctx, dp, wire.PathRenewals, "", wire.RenewalRequest{ID: id[:]}, &a); err != nil {
+		return mapping.Verified{}, err
+	}
+	v, err := c.Verify(a.Bundle.Unpack())
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	if v.Claims().ID != id {
+		return mapping.Verified{}, fmt.Errorf("%w: another mapping than the one asked for", ErrAnswer)
+	}
+	return v, nil
+}
