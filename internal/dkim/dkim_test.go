@@ -30,7 +30,8 @@ var keys = sync.OnceValue(func() (k struct {
 	rsa     *rsa.PrivateKey
 	ed25519 key.Private
 	signer  crypto.Signer // the same Ed25519 key for the library
-}) {
+},
+) {
 	var err error
 	if k.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		panic(err)

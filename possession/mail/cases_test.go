@@ -2,6 +2,7 @@ package mail_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -474,7 +475,7 @@ func kindOf(t testing.TB, err error) string {
 	t.Helper()
 	all := kinds()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if all[name] == err {
+		if errors.Is(err, all[name]) {
 			return name
 		}
 	}

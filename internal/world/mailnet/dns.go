@@ -20,8 +20,8 @@ type DNS struct {
 	udp *net.UDPConn
 	tcp net.Listener
 
-	stop context.CancelFunc
-	done context.Context
+	stop sync.Once
+	done chan struct{} // closed when the server stops
 	wg   sync.WaitGroup
 
 	mu     sync.Mutex
@@ -52,11 +52,11 @@ func StartDNS() (*DNS, error) {
 	d := &DNS{
 		zone: make(map[string]map[dnsmessage.Type][]dnsmessage.ResourceBody), faults: make(map[string]Fault),
 		conns: make(map[net.Conn]struct{}), asked: make(map[string]int),
+		done: make(chan struct{}),
 	}
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
-	d.done, d.stop = context.WithCancel(context.Background())
 	d.wg.Add(2)
 	go d.serveUDP()
 	go d.serveTCP()
@@ -65,12 +65,13 @@ func StartDNS() (*DNS, error) {
 
 // listen finds a port that is free for both.
 func (d *DNS) listen() error {
+	var listener net.ListenConfig
 	var err error
 	for range portTries {
 		if d.udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(loopback)}); err != nil {
 			return fmt.Errorf("mailnet: %w", err)
 		}
-		if d.tcp, err = net.Listen("tcp4", d.udp.LocalAddr().String()); err == nil {
+		if d.tcp, err = listener.Listen(context.Background(), "tcp4", d.udp.LocalAddr().String()); err == nil {
 			return nil
 		}
 		_ = d.udp.Close() // somebody has this port for TCP
@@ -92,7 +93,7 @@ func (d *DNS) Resolver() *net.Resolver {
 
 // Close stops the server and waits for it.
 func (d *DNS) Close() error {
-	d.stop()
+	d.stop.Do(func() { close(d.done) })
 	err := errors.Join(d.udp.Close(), d.tcp.Close())
 	d.mu.Lock()
 	for c := range d.conns {
@@ -216,8 +217,10 @@ func (d *DNS) serveTCP() {
 			delete(d.conns, conn)
 			d.mu.Unlock()
 		})
-		if d.done.Err() != nil {
+		select {
+		case <-d.done:
 			_ = conn.Close() // Close may have missed it
+		default:
 		}
 	}
 }
@@ -226,7 +229,7 @@ func (d *DNS) serveTCP() {
 // length.
 func (d *DNS) converse(conn net.Conn) {
 	for {
-		if err := conn.SetDeadline(time.Now().Add(tcpPatience)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(tcpPatience)); err != nil { //nolint:forbidigo // deadline of a socket
 			return
 		}
 		var length [2]byte
@@ -262,7 +265,7 @@ func (d *DNS) answer(query []byte, udp bool) []byte {
 	if fault.Delay > 0 {
 		select {
 		case <-time.After(fault.Delay):
-		case <-d.done.Done():
+		case <-d.done:
 			return nil
 		}
 	}

@@ -72,7 +72,7 @@ const loopback = "127.0.0.1"
 // New starts a network without providers.
 func New(c Config) (*Network, error) {
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = time.Now //nolint:forbidigo // the default of a world that nobody gave a clock
 	}
 	n := &Network{now: c.Now, ports: make(map[string]int), providers: make(map[string]*Provider)}
 	if err := n.makeRoot(); err != nil {

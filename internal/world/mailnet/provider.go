@@ -86,7 +86,7 @@ func (n *Network) AddProvider(domain string, kind KeyType, mailboxes ...string) 
 	if _, err := p.Rotate(kind); err != nil {
 		return nil, err // Close stops it
 	}
-	n.Announce(p.host, p.server.port())
+	n.Announce(p.host, p.server.port)
 	n.DNS.SetMX(domain, p.host)
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -26,11 +27,16 @@ const (
 type mailServer struct {
 	smtp     *smtp.Server
 	listener *trackingListener
-	served   chan error
+	port     int
+	served   chan struct{} // closed when the listener is
 }
 
 func startServer(p *Provider, certificate tls.Certificate) (*mailServer, error) {
-	listener, err := net.Listen("tcp4", loopback+":0")
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.ParseIP(loopback)})
+	if err != nil {
+		return nil, fmt.Errorf("mailnet: %w", err)
+	}
+	address, err := netip.ParseAddrPort(listener.Addr().String())
 	if err != nil {
 		return nil, fmt.Errorf("mailnet: %w", err)
 	}
@@ -44,13 +50,15 @@ func startServer(p *Provider, certificate tls.Certificate) (*mailServer, error) 
 	server.ReadTimeout, server.WriteTimeout = idleTimeout, idleTimeout
 	server.ErrorLog = silent{}
 	s := &mailServer{
-		smtp: server, listener: &trackingListener{Listener: listener, conns: make(map[net.Conn]struct{})}, served: make(chan error, 1),
+		smtp: server, listener: &trackingListener{Listener: listener, conns: make(map[net.Conn]struct{})},
+		port: int(address.Port()), served: make(chan struct{}),
 	}
-	go func() { s.served <- server.Serve(s.listener) }()
+	go func() {
+		defer close(s.served)
+		_ = server.Serve(s.listener) // ends when the listener is closed
+	}()
 	return s, nil
 }
-
-func (s *mailServer) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
 // close ends the listener and every connection, and waits for what served them.
 func (s *mailServer) close() error {
