@@ -5,3 +5,7 @@
 // Start with README.md, then the package documentation of mapping, client and
 // cosigner.
 package whither
+
+// Every package whose tests write vectors or golden files with -update.
+//
+//go:generate go test ./csi ./possession/mail -update

@@ -128,6 +128,28 @@ func TestCIEndsWithMainCommand(t *testing.T) {
 	}
 }
 
+// TestGenerateKnowsVectors: what tests write with -update, go generate writes,
+// so that check compares it with what is checked in.
+func TestGenerateKnowsVectors(t *testing.T) {
+	tree := os.DirFS(".")
+	src, err := fs.ReadFile(tree, "doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var generated []string
+	for _, line := range strings.Split(string(src), "\n") {
+		if strings.HasPrefix(line, "//go:generate ") {
+			generated = append(generated, strings.Fields(line)...)
+		}
+	}
+	flagged := regexp.MustCompile(`flag\.Bool\(\s*"update"`)
+	for p, text := range read(t, tree, func(p string) bool { return strings.HasSuffix(p, "_test.go") }) {
+		if dir := "./" + path.Dir(p); flagged.MatchString(text) && !slices.Contains(generated, dir) {
+			t.Errorf("%s knows -update: name %s in the go:generate line of doc.go", p, dir)
+		}
+	}
+}
+
 // read gives the text files of the tree that want accepts, without what the
 // version control and caches keep.
 func read(t *testing.T, tree fs.FS, want func(string) bool) map[string]string {
