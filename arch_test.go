@@ -46,7 +46,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/world", "internal/world/mailnet", "internal/world/worldtest",
+			"internal/dp", "internal/msp", "internal/world", "internal/world/devmail", "internal/world/mailnet", "internal/world/worldtest",
 			"internal/monitor", "internal/simulate", "internal/bench",
 		},
 		// 6: flags, files, signals.
@@ -65,7 +65,7 @@ var rules = house{
 		internal/dp/federation internal/dp/snapshot internal/limit
 		cosigner issuer relay csi/national internal/prover internal/dp/console internal/sqlstore
 		internal/storetest
-		internal/msp internal/world internal/monitor internal/simulate internal/bench
+		internal/msp internal/world internal/world/devmail internal/monitor internal/simulate internal/bench
 		cmd/whither cmd/whither-dp cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 
@@ -90,7 +90,7 @@ var rules = house{
 		"internal/dp/server":       "internal/endpoint internal/pinned",
 		"internal/sqlstore":        "internal/keyfile internal/prover",
 		"internal/storetest":       "internal/prover",
-		"internal/world":           "internal/dp internal/msp internal/world/mailnet internal/monitor",
+		"internal/world":           "internal/dp internal/msp internal/monitor internal/world/devmail internal/world/mailnet",
 		"internal/world/worldtest": "internal/world",
 		"internal/simulate":        "internal/world",
 		"internal/bench":           "internal/dp internal/world",
