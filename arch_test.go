@@ -63,9 +63,9 @@ var rules = house{
 		translog internal/privacy/ohttp internal/privacy/token internal/privacy/oprf internal/privacy/vrf
 		internal/privacy/pir
 		internal/dp/federation internal/dp/snapshot internal/limit
-		cosigner issuer relay csi/national internal/prover internal/dp/console internal/sqlstore
+		issuer relay csi/national internal/prover internal/dp/console internal/sqlstore
 		internal/storetest
-		internal/msp internal/world internal/world/devmail internal/monitor internal/simulate internal/bench
+		internal/world internal/world/devmail internal/monitor internal/simulate internal/bench
 		cmd/whither cmd/whither-dp cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 
@@ -88,8 +88,8 @@ var rules = house{
 		"internal/keyfile":         "internal/pinned",
 		"internal/prover":          "internal/endpoint internal/pinned internal/smtpout",
 		"internal/dp/server":       "internal/endpoint internal/pinned",
-		"internal/sqlstore":        "internal/keyfile internal/prover",
-		"internal/storetest":       "internal/prover",
+		"internal/sqlstore":        "cosigner internal/keyfile internal/prover",
+		"internal/storetest":       "cosigner internal/prover",
 		"internal/world":           "internal/dp internal/msp internal/monitor internal/world/devmail internal/world/mailnet",
 		"internal/world/worldtest": "internal/world",
 		"internal/simulate":        "internal/world",
