@@ -1,0 +1,252 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"whither/internal/dp/directory"
+	"whither/mapping"
+)
+
+// Directory is the store of a DP.
+type Directory struct{ db *db }
+
+var _ directory.Store = (*Directory)(nil)
+
+// tableMappings is the one table of a DP with sealed rows.
+const tableMappings = "mappings"
+
+// OpenDirectory opens a DP's database, and makes it if there is none. ctx
+// bounds the opening alone.
+func OpenDirectory(ctx context.Context, o Options) (*Directory, error) {
+	d, err := open(ctx, o, "directory", tableMappings)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{db: d}, nil
+}
+
+// Close finishes the writes that wait and closes the database.
+func (d *Directory) Close() error { return d.db.close() }
+
+// Admit implements [directory.Store]. When several of its errors apply it
+// returns the first of ErrRaced, ErrOfferUsed, ErrIDTaken.
+func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping.ID, nonceUntil, now time.Time) error {
+	r, err := d.sealMapping(v)
+	if err != nil {
+		return err
+	}
+	want := slices.Clone(saw)
+	slices.SortFunc(want, compareID)
+	want = slices.Compact(want)
+	return d.db.write(ctx, "admit", func(ctx context.Context, t *tx) error {
+		live, err := liveIDs(ctx, t, r.label, now)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(live, want) {
+			return directory.ErrRaced
+		}
+		if err := useNonce(ctx, t, v.Claims().DPNonce, nonceUntil, now); err != nil {
+			return err
+		}
+		dead, err := t.has(ctx, "SELECT 1 FROM tombstones WHERE id = $1", r.id[:])
+		if err != nil {
+			return err
+		}
+		n, err := t.affect(ctx, "INSERT INTO mappings (id, label, digest, until, expires, generation, key, body) "+
+			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+			r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.generation, r.key, r.body)
+		if err != nil {
+			return err
+		}
+		if dead || n == 0 {
+			return directory.ErrIDTaken
+		}
+		return note(ctx, t, directory.Admitted, now, r.id)
+	})
+}
+
+// Replace implements [directory.Store].
+func (d *Directory) Replace(ctx context.Context, v mapping.Verified, nonceUntil, now time.Time) error {
+	r, err := d.sealMapping(v)
+	if err != nil {
+		return err
+	}
+	c := v.Claims()
+	return d.db.write(ctx, "replace", func(ctx context.Context, t *tx) error {
+		n, err := t.affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
+			"WHERE id = $7 AND label = $8 AND digest = $9 AND expires > $10",
+			r.digest[:], r.until, r.expires, r.generation, r.key, r.body, r.id[:], r.label[:], c.Predecessor[:], floor(now))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return directory.ErrRaced
+		}
+		if err := useNonce(ctx, t, c.DPNonce, nonceUntil, now); err != nil {
+			return err
+		}
+		return note(ctx, t, directory.Replaced, now, r.id)
+	})
+}
+
+// Renew implements [directory.Store].
+func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now time.Time) error {
+	rows := make([]mappingRow, len(renewed))
+	for i, v := range renewed {
+		var err error
+		if rows[i], err = d.sealMapping(v); err != nil {
+			return err
+		}
+	}
+	return d.db.write(ctx, "renew", func(ctx context.Context, t *tx) error {
+		done := make([]mapping.ID, 0, len(rows))
+		for _, r := range rows {
+			n, err := t.affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
+				"WHERE id = $5 AND digest = $6 AND expires > $7",
+				r.until, r.generation, r.key, r.body, r.id[:], r.digest[:], floor(now))
+			if err != nil {
+				return err
+			}
+			if n != 0 {
+				done = append(done, r.id)
+			}
+		}
+		return note(ctx, t, directory.Renewed, now, done...)
+	})
+}
+
+// Withdraw implements [directory.Store].
+func (d *Directory) Withdraw(ctx context.Context, id mapping.ID, digest mapping.Digest, now time.Time) error {
+	return d.db.write(ctx, "withdraw", func(ctx context.Context, t *tx) error {
+		n, err := t.affect(ctx, "DELETE FROM mappings WHERE id = $1 AND digest = $2 AND expires > $3", id[:], digest[:], floor(now))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return directory.ErrUnknown
+		}
+		return bury(ctx, t, directory.Withdrawn, now, id)
+	})
+}
+
+// Sweep implements [directory.Store]. Nonces go in portions of max, each in a
+// transaction of its own, until none is left whose time has passed.
+func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, error) {
+	if max <= 0 {
+		return 0, nil
+	}
+	var expired []mapping.ID
+	err := d.db.write(ctx, "sweep", func(ctx context.Context, t *tx) error {
+		expired = expired[:0]
+		err := t.query(ctx, scanID(&expired), "DELETE FROM mappings WHERE id IN "+
+			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires LIMIT $2) RETURNING id", floor(now), max)
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(expired, compareID)
+		return bury(ctx, t, directory.Expired, now, expired...)
+	})
+	if err != nil {
+		return 0, err
+	}
+	for n := int64(max); n == int64(max); {
+		err := d.db.write(ctx, "sweep nonces", func(ctx context.Context, t *tx) (err error) {
+			n, err = t.affect(ctx, "DELETE FROM nonces WHERE nonce IN "+
+				"(SELECT nonce FROM nonces WHERE until <= $1 ORDER BY until LIMIT $2)", floor(now), max)
+			return err
+		})
+		if err != nil {
+			return len(expired), err
+		}
+	}
+	return len(expired), nil
+}
+
+// liveIDs returns the ids of a CSI's live mappings, sorted.
+func liveIDs(ctx context.Context, t *tx, l label, now time.Time) ([]mapping.ID, error) {
+	var ids []mapping.ID
+	err := t.query(ctx, scanID(&ids), "SELECT id FROM mappings WHERE label = $1 AND expires > $2", l[:], floor(now))
+	slices.SortFunc(ids, compareID)
+	return ids, err
+}
+
+// useNonce marks a nonce used. One whose time has passed counts as unused,
+// swept or not: its offer is refused for its age.
+func useNonce(ctx context.Context, t *tx, nonce mapping.Nonce, until, now time.Time) error {
+	n, err := t.affect(ctx, "INSERT INTO nonces (nonce, until) VALUES ($1, $2) "+
+		"ON CONFLICT (nonce) DO UPDATE SET until = excluded.until WHERE nonces.until <= $3", nonce[:], ceil(until), floor(now))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return directory.ErrOfferUsed
+	}
+	return nil
+}
+
+// bury leaves a tombstone for each mapping that has ended, and notes the end.
+func bury(ctx context.Context, t *tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
+	for _, id := range ids {
+		if err := t.exec(ctx, "INSERT INTO tombstones (id) VALUES ($1)", id[:]); err != nil {
+			return err
+		}
+	}
+	return note(ctx, t, kind, now, ids...)
+}
+
+// note puts a line for each id into the change feed. The numbers come from one
+// row, which stays locked until the commit: a reader that has seen a number
+// will see none below it that it has not seen.
+func note(ctx context.Context, t *tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var last int64
+	err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&last) }, "UPDATE feed SET seq = seq + $1 RETURNING seq", len(ids))
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		seq := last - int64(len(ids)-1-i)
+		if err := t.exec(ctx, "INSERT INTO changes (seq, kind, id, at) VALUES ($1, $2, $3, $4)", seq, kind, id[:], floor(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanID(ids *[]mapping.ID) func(*sql.Rows) error {
+	return func(r *sql.Rows) error {
+		var b sql.RawBytes
+		if err := r.Scan(&b); err != nil {
+			return err
+		}
+		id, err := idOf(b)
+		*ids = append(*ids, id)
+		return err
+	}
+}
+
+// idOf takes a column that holds an id.
+func idOf(b []byte) (mapping.ID, error) {
+	if len(b) != len(mapping.ID{}) {
+		return mapping.ID{}, fmt.Errorf("%w: id", ErrCorrupt)
+	}
+	return mapping.ID(b), nil
+}
+
+func compareID(a, b mapping.ID) int { return bytes.Compare(a[:], b[:]) }
+
+// floor and ceil are the two roundings to milliseconds. A clock is rounded
+// down and an end up: nothing ends early.
+func floor(t time.Time) int64 { return t.UnixMilli() }
+
+func ceil(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

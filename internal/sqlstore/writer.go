@@ -1,0 +1,262 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// writer is the one goroutine that writes. It takes all that waits into one
+// transaction, since the price of a commit is the sync of the disk and that is
+// the same for one write and for a hundred.
+//
+//	callers ── queue ──▶ BEGIN · SAVEPOINT write RELEASE · … · COMMIT ──▶ answers
+//
+// A write that fails is rolled back to its savepoint and spoils no other.
+// Nobody is answered before the commit, those that failed neither: what they
+// saw may have been written in the same transaction, and is true only then.
+type writer struct {
+	dialect dialect
+	conn    *sql.Conn            // owned by the goroutine, as are
+	stmts   map[string]*sql.Stmt // the statements prepared on it
+
+	queue chan *write
+	ended chan struct{} // closed when the goroutine has ended
+
+	mu     sync.RWMutex // held for reading while something is put into the queue
+	closed bool
+}
+
+// write is one caller's work. It may be run more than once, so what it sets
+// outside the database it sets anew each time.
+type write struct {
+	work  func(context.Context, *tx) error
+	twice bool // for tests: run, take back, run again
+	state atomic.Int32
+	err   error // of the last run
+	done  chan error
+}
+
+// States of a write. A caller whose context ends may give it up while it waits.
+const (
+	waiting int32 = iota
+	taken
+	abandoned
+)
+
+const defaultQueue = 256
+
+func startWriter(d dialect, conn *sql.Conn, queue int) *writer {
+	if queue == 0 {
+		queue = defaultQueue
+	}
+	w := &writer{
+		dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt),
+		queue: make(chan *write, queue), ended: make(chan struct{}),
+	}
+	go w.loop()
+	return w
+}
+
+// do has work made durably, alone or together with others. If ctx ends while
+// the work waits, it is not made; once begun, its end is waited for, so that
+// the caller knows.
+func (w *writer) do(ctx context.Context, twice bool, work func(context.Context, *tx) error) error {
+	p := &write{work: work, twice: twice, done: make(chan error, 1)}
+	if err := w.enqueue(ctx, p); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-ctx.Done():
+		if p.state.CompareAndSwap(waiting, abandoned) {
+			return ctx.Err()
+		}
+		return <-p.done
+	}
+}
+
+func (w *writer) enqueue(ctx context.Context, p *write) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case w.queue <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close refuses new writes, finishes those that wait, and ends the goroutine.
+func (w *writer) close() error {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	<-w.ended
+	return w.conn.Close()
+}
+
+func (w *writer) loop() {
+	defer close(w.ended)
+	batch := make([]*write, 0, w.dialect.group)
+	for p := range w.queue {
+		batch = w.gather(batch[:0], p)
+		if len(batch) == 0 {
+			continue
+		}
+		err := w.commit(context.Background(), batch)
+		for _, p := range batch {
+			if err != nil {
+				p.err = err
+			}
+			p.done <- p.err
+		}
+	}
+}
+
+// gather takes first and what waits behind it.
+func (w *writer) gather(batch []*write, first *write) []*write {
+	for p := first; ; {
+		if p.state.CompareAndSwap(waiting, taken) {
+			batch = append(batch, p)
+		}
+		if len(batch) == w.dialect.group {
+			return batch
+		}
+		select {
+		case next, ok := <-w.queue:
+			if !ok {
+				return batch
+			}
+			p = next
+		default:
+			return batch
+		}
+	}
+}
+
+// maxRuns bounds how often a transaction is run again.
+const maxRuns = 10
+
+// commit makes a batch. An error means that nothing of it was made. The
+// context is the goroutine's own: ending a statement half way would roll back
+// the writes of others.
+func (w *writer) commit(ctx context.Context, batch []*write) error {
+	for n := 1; ; n++ {
+		err := w.attempt(ctx, batch)
+		if err == nil {
+			return nil
+		}
+		_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // the engine may have done so already
+		if n == maxRuns || !w.dialect.retry(err) {
+			return fmt.Errorf("sqlstore: %w", err)
+		}
+	}
+}
+
+func (w *writer) attempt(ctx context.Context, batch []*write) error {
+	t := &tx{w: w}
+	if err := t.exec(ctx, w.dialect.begin); err != nil {
+		return err
+	}
+	for _, p := range batch {
+		if err := t.exec(ctx, "SAVEPOINT one"); err != nil {
+			return err
+		}
+		if p.twice {
+			_ = p.work(ctx, t) // as if the engine had taken it back
+			if err := t.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+				return err
+			}
+		}
+		if p.err = p.work(ctx, t); p.err != nil {
+			if w.dialect.retry(p.err) {
+				return p.err
+			}
+			if err := t.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+				return fmt.Errorf("%w, after %w", err, p.err)
+			}
+		}
+		if err := t.exec(ctx, "RELEASE SAVEPOINT one"); err != nil {
+			return err
+		}
+	}
+	return t.exec(ctx, "COMMIT")
+}
+
+// tx is a transaction in progress.
+type tx struct{ w *writer }
+
+// stmt returns a statement of the writing connection, prepared once.
+func (t *tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s := t.w.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.w.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: prepare: %w", err)
+	}
+	t.w.stmts[query] = s
+	return s, nil
+}
+
+func (t *tx) exec(ctx context.Context, query string, args ...any) error {
+	_, err := t.affect(ctx, query, args...)
+	return err
+}
+
+// affect executes a statement and returns how many rows it changed.
+func (t *tx) affect(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := t.stmt(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// has reports whether a query has a row.
+func (t *tx) has(ctx context.Context, query string, args ...any) (bool, error) {
+	found := false
+	err := t.query(ctx, func(*sql.Rows) error { found = true; return nil }, query, args...)
+	return found, err
+}
+
+// query runs a statement and hands each row to scan.
+func (t *tx) query(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
+	s, err := t.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	return each(ctx, s, scan, args...)
+}
+
+// each runs a prepared query and hands each row to scan.
+func each(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
