@@ -41,7 +41,7 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/smtpout", "internal/prover", "internal/dp/server", "internal/dp/console",
+			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/party", "internal/smtpout", "internal/prover", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/storetest",
 		},
 		// 5: whole roles put together.
@@ -65,8 +65,8 @@ var rules = house{
 		internal/dp/federation internal/dp/snapshot internal/limit
 		issuer relay csi/national internal/prover internal/dp/console
 		internal/storetest
-		internal/world internal/world/devmail internal/monitor internal/simulate internal/bench
-		cmd/whither cmd/whither-dp cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor
+		internal/world internal/monitor internal/simulate internal/bench
+		cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 
 	sameFloor: map[string]string{
@@ -86,6 +86,8 @@ var rules = house{
 		"registry/update":          "internal/pinned",
 		"internal/endpoint":        "internal/pinned",
 		"internal/keyfile":         "internal/pinned",
+		"internal/party":           "internal/keyfile internal/pinned",
+		"internal/world/devmail":   "internal/world/mailnet",
 		"internal/prover":          "internal/endpoint internal/pinned internal/smtpout",
 		"internal/dp/server":       "internal/endpoint internal/pinned",
 		"internal/sqlstore":        "cosigner internal/keyfile internal/prover",

@@ -57,6 +57,12 @@ func New(c Config) *Client {
 // Close drops idle connections.
 func (c *Client) Close() { c.parties.Close() }
 
+// RegistryFile fetches the registry file that a party works from. It is for the
+// caller to verify, and to refuse when it is older than his own.
+func (c *Client) RegistryFile(ctx context.Context, from registry.PartyID) ([]byte, error) {
+	return c.parties.Get(ctx, from, wire.PathRegistry)
+}
+
 // Query is a question about CSIs.
 type Query struct {
 	CSIs       []csi.ID

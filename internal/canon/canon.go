@@ -5,8 +5,8 @@
 // It promises that a value has one encoding and that Unmarshal accepts no
 // other: shortest integers and lengths, definite lengths, map keys sorted
 // bytewise and unique, valid UTF-8, no floating point, no undefined, no simple
-// values besides false, true and null, tags only where the caller allows them,
-// at most [MaxDepth] levels and [MaxElements] elements an array or map. A
+// values besides false, true and null, no tags (package cose takes off its
+// own), at most [MaxDepth] levels and [MaxElements] elements an array or map. A
 // struct field that is unknown, absent though required by the re-encoding, or
 // present though it would be left out, is refused: the decoded value must
 // encode to the very bytes that were read.
@@ -25,7 +25,7 @@ import (
 
 // Bounds of every decoded item, whatever its size.
 const (
-	// MaxDepth is the deepest nesting of arrays, maps and tags.
+	// MaxDepth is the deepest nesting of arrays and maps.
 	MaxDepth = 12
 	// MaxElements bounds the elements of one array and the pairs of one map,
 	// so that a short input cannot ask for a large allocation.

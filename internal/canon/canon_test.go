@@ -60,6 +60,8 @@ func TestUnmarshalRefuses(t *testing.T) {
 		{"bad UTF-8", "a1 01 61 ff", canon.ErrType},
 		{"negative beyond int64", "3b ff ff ff ff ff ff ff ff", canon.ErrType},
 		{"wrong type", "a1 01 01", canon.ErrType},
+		{"bignum tag on an integer", "c3 30", canon.ErrType},
+		{"tag inside", "a1 01 c0 61 61", canon.ErrType},
 		{"deep nesting", strings.Repeat("81", 40) + "00", canon.ErrDepth},
 		{"huge array header", "9a 00 10 00 00", canon.ErrDepth},
 	}

@@ -68,7 +68,7 @@ func scan(b []byte, at, depth int) (int, error) {
 	case majorMap:
 		return scanMap(b, at, depth, arg)
 	case majorTag:
-		return scan(b, at, depth+1)
+		return 0, fmt.Errorf("%w: tag inside an item", ErrType)
 	default: // majorSimple; head has admitted false, true and null only
 		return at, nil
 	}

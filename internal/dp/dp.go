@@ -130,7 +130,7 @@ func (d *DP) tick(ctx context.Context) {
 			return
 		case <-t.C:
 			if err := d.Step(ctx, d.config.Now()); err != nil && ctx.Err() == nil {
-				d.config.Log.Error("due work failed", "error", err)
+				d.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
 			}
 		}
 	}
@@ -140,15 +140,15 @@ func (d *DP) tick(ctx context.Context) {
 func (d *DP) Step(ctx context.Context, now time.Time) error {
 	changed, err := d.config.Registry.Step(now)
 	if err != nil {
-		d.config.Log.Warn("registry not taken over", "error", err)
+		d.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
 	}
 	if changed {
-		d.config.Log.Info("registry taken over", "version", d.config.Registry.Snapshot().Version())
+		d.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", d.config.Registry.Snapshot().Version()))
 	}
 	w, err := d.directory.Step(ctx, now)
 	d.metrics.work(w)
 	if w.Renewed+w.Refused+w.Swept > 0 {
-		d.config.Log.Info("due work done", "renewed", w.Renewed, "not_renewed", w.Refused, "swept", w.Swept)
+		d.config.Log.InfoContext(ctx, "due work done", slog.Int("renewed", w.Renewed), slog.Int("not_renewed", w.Refused), slog.Int("swept", w.Swept))
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func Handle[Req, Res any](c Config, path string, f func(context.Context, Caller,
 		began := c.Now()
 		outcome := "ok"
 		if err := serve(c, w, r, f); err != nil {
-			outcome = string(c.refuse(w, path, err))
+			outcome = string(c.refuse(r.Context(), w, path, err))
 		}
 		if c.Observe != nil {
 			c.Observe(path, outcome, c.Now().Sub(began))
@@ -124,10 +124,10 @@ func StampOf(s *registry.Snapshot) wire.Stamp {
 }
 
 // refuse writes the problem document of err.
-func (c Config) refuse(w http.ResponseWriter, path string, err error) problem.Kind {
+func (c Config) refuse(ctx context.Context, w http.ResponseWriter, path string, err error) problem.Kind {
 	k, detail := c.kind(err)
 	if k == problem.Internal {
-		c.Log.Error("request failed", "path", path, "error", err)
+		c.Log.ErrorContext(ctx, "request failed", slog.String("path", path), slog.Any("error", err))
 	}
 	WriteProblem(w, k, detail)
 	return k

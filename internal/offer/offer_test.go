@@ -2,6 +2,7 @@ package offer_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -50,7 +51,13 @@ func TestOffer(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	id, bob := worldtest.CSI(f, "mailto:bob@example.org"), worldtest.Key(f, "bob").Public()
-	m := offer.NewMaker(worldtest.Party(f, "dp.example"), [32]byte{1})
+	// Each fuzzing process has a secret of its own, so that the offer of another
+	// process is a forgery here.
+	var secret [offer.SecretSize]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		f.Fatal(err)
+	}
+	m := offer.NewMaker(worldtest.Party(f, "dp.example"), secret)
 	good, err := m.Make(id, bob, now)
 	if err != nil {
 		f.Fatal(err)
