@@ -63,7 +63,7 @@ var rules = house{
 		translog internal/privacy/ohttp internal/privacy/token internal/privacy/oprf internal/privacy/vrf
 		internal/privacy/pir
 		internal/dp/federation internal/dp/snapshot internal/limit
-		issuer relay csi/national internal/prover internal/dp/console
+		issuer relay csi/national internal/dp/console
 		internal/storetest
 		internal/world internal/monitor internal/simulate internal/bench
 		cmd/whither-msp cmd/whither-prover cmd/whither-relay cmd/whither-monitor

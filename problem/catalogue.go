@@ -68,6 +68,10 @@ const (
 	ChallengeFailed  Kind = "challenge-failed"
 	CannotDeliver    Kind = "cannot-deliver"
 
+	// About an observation.
+	ChallengerUnknown   Kind = "challenger-unknown"
+	ChallengerDependent Kind = "challenger-dependent"
+
 	// About a mail reply.
 	MailSignatureMissing Kind = "mail-signature-missing"
 	MailSignatureBad     Kind = "mail-signature-bad"
@@ -159,6 +163,9 @@ var catalogue = [...]Row{
 	{ChallengeUsed, 409, "The challenge has been answered already", RetryFresh, "start a new challenge"},
 	{ChallengeFailed, 422, "The challenge was not answered rightly", RetryFresh, "start a new challenge and answer exactly as it asks"},
 	{CannotDeliver, 502, "The challenge could not be delivered", RetryLater, "check that the CSI exists and takes messages; then try again"},
+
+	{ChallengerUnknown, 422, "The challenger is not an active prover of the registry", RetryFresh, "fetch the current registry; name the prover that sent the challenge"},
+	{ChallengerDependent, 422, "The challenger is run by this prover's own operator", RetryNever, "ask a prover of another operator"},
 
 	{MailSignatureMissing, 422, "The reply has no DKIM signature", RetryNever, "reply from a provider that signs with DKIM"},
 	{MailSignatureBad, 422, "The reply's DKIM signature does not verify", RetryFresh, "send the reply directly, without a forwarder that changes it"},

@@ -1,0 +1,296 @@
+package prover
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"whither/possession/mail"
+)
+
+// Bounds of the mail server.
+const (
+	// MaxReply is the largest mail that is taken, in bytes. A reply is two to
+	// eight kilobytes; and it must travel once more, to the second prover, in a
+	// request of at most wire.MaxBody, as base64 if need be.
+	MaxReply = 40 << 10
+
+	maxConnections = 200
+	smtpTimeout    = time.Minute      // for one command or one whole message
+	verdictTimeout = 20 * time.Second // for look-ups and the store
+	drainTimeout   = 10 * time.Second // for verdicts under way at a stop
+)
+
+// serveMail takes replies on l until ctx ends, then finishes the verdicts under
+// way.
+func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
+	// Verdicts outlive ctx by drainTimeout.
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s := &mailServer{prover: p, base: base}
+	tracked := &connections{Listener: l, open: make(map[net.Conn]struct{}), changed: p.metrics.sessions.Add}
+	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return &session{server: s, conn: c}, nil
+	}))
+	server.Domain = p.config.Mail.Host
+	server.TLSConfig = &tls.Config{
+		MinVersion: tls.VersionTLS12, // the mail servers of the world are not the federation's
+		Time:       p.config.Now,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return p.config.Mail.Certificate()
+		},
+	}
+	server.MaxMessageBytes = MaxReply
+	server.MaxRecipients = 1
+	server.ReadTimeout, server.WriteTimeout = smtpTimeout, smtpTimeout
+	server.ErrorLog = silent{}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(tracked) }()
+	var err error
+	select {
+	case err = <-served:
+		err = fmt.Errorf("prover: mail: %w", err)
+		_ = tracked.Close()
+	case <-ctx.Done():
+		_ = tracked.Close()
+		<-served
+	}
+	s.finish(drainTimeout)
+	cancel()
+	tracked.closeAll()
+	return err
+}
+
+// mailServer is what the sessions of one listener share.
+type mailServer struct {
+	prover   *Prover
+	base     context.Context //nolint:containedctx // go-smtp hands none to its sessions
+	mu       sync.Mutex
+	stopping bool
+	verdicts sync.WaitGroup
+}
+
+// begin counts a verdict under way; it is false when the server stops.
+func (s *mailServer) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.verdicts.Add(1)
+	return true
+}
+
+// finish begins no more verdicts and waits for those under way, but not for
+// longer than d.
+func (s *mailServer) finish(d time.Duration) {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.verdicts.Wait(); close(done) }()
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
+}
+
+// silent takes go-smtp's complaints: they name clients' addresses.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+func (silent) Println(...any)        {}
+
+// connections is a listener that knows its open connections and bounds them.
+type connections struct {
+	net.Listener
+	changed func(float64)
+
+	mu     sync.Mutex
+	open   map[net.Conn]struct{}
+	closed bool
+}
+
+// Accept returns the next connection within the bound; others are dropped,
+// and their mail servers try again.
+func (l *connections) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.add(c) {
+			return &connection{Conn: c, listener: l}, nil
+		}
+		_ = c.Close()
+	}
+}
+
+func (l *connections) add(c net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.open) >= maxConnections {
+		return false
+	}
+	l.open[c] = struct{}{}
+	l.changed(1)
+	return true
+}
+
+func (l *connections) remove(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.open[c]; ok {
+		delete(l.open, c)
+		l.changed(-1)
+	}
+}
+
+func (l *connections) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for c := range l.open {
+		_ = c.Close()
+	}
+}
+
+type connection struct {
+	net.Conn
+	listener *connections
+}
+
+func (c *connection) Close() error {
+	c.listener.remove(c.Conn)
+	return c.Conn.Close()
+}
+
+// session is one SMTP session.
+type session struct {
+	server *mailServer
+	conn   *smtp.Conn
+
+	mu       sync.Mutex // go-smtp may reset while a chunked message comes in
+	envelope envelope
+}
+
+// envelope is where a message comes from and goes to.
+type envelope struct {
+	bounce bool
+	box    Mailbox
+}
+
+var _ smtp.Session = (*session)(nil)
+
+// Mail takes the reverse-path, but not in clear. The empty one is refused with
+// the message, not here: mail servers try an address with it before they take a
+// mail from there.
+func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+	if _, ok := s.conn.TLSConnectionState(); !ok {
+		return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Must issue a STARTTLS command first"}
+	}
+	s.set(func(e *envelope) { e.bounce = from == "" })
+	return nil
+}
+
+// Rcpt takes an address that a challenge which is not decided came from.
+// Nothing is relayed.
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	p := s.server.prover
+	local, domain, _ := strings.Cut(strings.ToLower(to), "@")
+	if domain != p.config.Party.String() {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Relaying denied"}
+	}
+	m, ok := parseMailbox(local)
+	if !ok {
+		return noSuchMailbox()
+	}
+	ctx, cancel := context.WithTimeout(s.server.base, verdictTimeout)
+	defer cancel()
+	if _, err := p.open(ctx, m); err != nil {
+		return s.answer(err)
+	}
+	s.set(func(e *envelope) { e.box = m })
+	return nil
+}
+
+func noSuchMailbox() error {
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such mailbox"}
+}
+
+// Data judges the message. Success means that the verdict is stored.
+func (s *session) Data(r io.Reader) error {
+	p := s.server.prover
+	if !s.server.begin() {
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "Shutting down; try again"}
+	}
+	defer s.server.verdicts.Done()
+	to := s.set(func(*envelope) {})
+	raw, err := io.ReadAll(r)
+	if err != nil && !errors.Is(err, smtp.ErrDataTooLarge) {
+		return err // the connection broke off
+	}
+	ctx, cancel := context.WithTimeout(s.server.base, verdictTimeout)
+	defer cancel()
+	if err != nil {
+		err = p.tooLarge(ctx, to.box)
+	} else {
+		err = p.reply(ctx, to.box, to.bounce, raw)
+	}
+	p.metrics.reply(err)
+	if err == nil {
+		return nil
+	}
+	return s.answer(err)
+}
+
+// tooLarge refuses a reply that was not read to its end.
+func (p *Prover) tooLarge(ctx context.Context, m Mailbox) error {
+	c, err := p.open(ctx, m)
+	if err != nil {
+		return err
+	}
+	return p.refuse(ctx, c, mail.ErrTooLarge)
+}
+
+// answer puts an error into the words of SMTP: for good where the same mail can
+// never be right, for now where it may. The words are the catalogue's and name
+// nobody.
+func (s *session) answer(err error) error {
+	k := Kind(err)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return noSuchMailbox()
+	case k == "", passing(k):
+		if k == "" {
+			s.server.prover.config.Log.Error("reply not judged", "error", err)
+		}
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Cannot judge this now; try again"}
+	}
+	row := k.Row()
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: row.Title + "; " + row.Do}
+}
+
+// Reset forgets the transaction.
+func (s *session) Reset() { s.set(func(e *envelope) { *e = envelope{} }) }
+
+// set changes the envelope and returns it.
+func (s *session) set(change func(*envelope)) envelope {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.envelope)
+	return s.envelope
+}
+
+// Logout ends the session.
+func (s *session) Logout() error { return nil }
