@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sqldb"
+	"whither/internal/sqlstore/vault"
 	"whither/mapping"
 )
 
 // Directory is the store of a DP.
-type Directory struct{ db *db }
+type Directory struct{ store }
 
 var _ directory.Store = (*Directory)(nil)
 
@@ -23,15 +25,12 @@ const tableMappings = "mappings"
 // OpenDirectory opens a DP's database, and makes it if there is none. ctx
 // bounds the opening alone.
 func OpenDirectory(ctx context.Context, o Options) (*Directory, error) {
-	d, err := open(ctx, o, "directory", tableMappings)
+	s, err := open(ctx, o, "directory", tableMappings)
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{db: d}, nil
+	return &Directory{store: s}, nil
 }
-
-// Close finishes the writes that wait and closes the database.
-func (d *Directory) Close() error { return d.db.close() }
 
 // Admit implements [directory.Store]. When several of its errors apply it
 // returns the first of ErrRaced, ErrOfferUsed, ErrIDTaken.
@@ -43,7 +42,7 @@ func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping
 	want := slices.Clone(saw)
 	slices.SortFunc(want, compareID)
 	want = slices.Compact(want)
-	return d.db.write(ctx, "admit", func(ctx context.Context, t *tx) error {
+	return d.db.Write(ctx, "admit", func(ctx context.Context, t *sqldb.Tx) error {
 		live, err := liveIDs(ctx, t, r.label, now)
 		if err != nil {
 			return err
@@ -54,13 +53,13 @@ func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping
 		if err := useNonce(ctx, t, v.Claims().DPNonce, nonceUntil, now); err != nil {
 			return err
 		}
-		dead, err := t.has(ctx, "SELECT 1 FROM tombstones WHERE id = $1", r.id[:])
+		dead, err := t.Has(ctx, "SELECT 1 FROM tombstones WHERE id = $1", r.id[:])
 		if err != nil {
 			return err
 		}
-		n, err := t.affect(ctx, "INSERT INTO mappings (id, label, digest, until, expires, generation, key, body) "+
+		n, err := t.Affect(ctx, "INSERT INTO mappings (id, label, digest, until, expires, generation, key, body) "+
 			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-			r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.generation, r.key, r.body)
+			r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body)
 		if err != nil {
 			return err
 		}
@@ -78,10 +77,10 @@ func (d *Directory) Replace(ctx context.Context, v mapping.Verified, nonceUntil,
 		return err
 	}
 	c := v.Claims()
-	return d.db.write(ctx, "replace", func(ctx context.Context, t *tx) error {
-		n, err := t.affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
+	return d.db.Write(ctx, "replace", func(ctx context.Context, t *sqldb.Tx) error {
+		n, err := t.Affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
 			"WHERE id = $7 AND label = $8 AND digest = $9 AND expires > $10",
-			r.digest[:], r.until, r.expires, r.generation, r.key, r.body, r.id[:], r.label[:], c.Predecessor[:], floor(now))
+			r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body, r.id[:], r.label[:], c.Predecessor[:], floor(now))
 		if err != nil {
 			return err
 		}
@@ -104,12 +103,12 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 			return err
 		}
 	}
-	return d.db.write(ctx, "renew", func(ctx context.Context, t *tx) error {
+	return d.db.Write(ctx, "renew", func(ctx context.Context, t *sqldb.Tx) error {
 		done := make([]mapping.ID, 0, len(rows))
 		for _, r := range rows {
-			n, err := t.affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
+			n, err := t.Affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
 				"WHERE id = $5 AND digest = $6 AND expires > $7",
-				r.until, r.generation, r.key, r.body, r.id[:], r.digest[:], floor(now))
+				r.until, r.Generation, r.Key, r.Body, r.id[:], r.digest[:], floor(now))
 			if err != nil {
 				return err
 			}
@@ -123,8 +122,8 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 
 // Withdraw implements [directory.Store].
 func (d *Directory) Withdraw(ctx context.Context, id mapping.ID, digest mapping.Digest, now time.Time) error {
-	return d.db.write(ctx, "withdraw", func(ctx context.Context, t *tx) error {
-		n, err := t.affect(ctx, "DELETE FROM mappings WHERE id = $1 AND digest = $2 AND expires > $3", id[:], digest[:], floor(now))
+	return d.db.Write(ctx, "withdraw", func(ctx context.Context, t *sqldb.Tx) error {
+		n, err := t.Affect(ctx, "DELETE FROM mappings WHERE id = $1 AND digest = $2 AND expires > $3", id[:], digest[:], floor(now))
 		if err != nil {
 			return err
 		}
@@ -142,9 +141,9 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 		return 0, nil
 	}
 	var expired []mapping.ID
-	err := d.db.write(ctx, "sweep", func(ctx context.Context, t *tx) error {
+	err := d.db.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) error {
 		expired = expired[:0]
-		err := t.query(ctx, scanID(&expired), "DELETE FROM mappings WHERE id IN "+
+		err := t.Each(ctx, scanID(&expired), "DELETE FROM mappings WHERE id IN "+
 			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires LIMIT $2) RETURNING id", floor(now), max)
 		if err != nil {
 			return err
@@ -156,8 +155,8 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 		return 0, err
 	}
 	for n := int64(max); n == int64(max); {
-		err := d.db.write(ctx, "sweep nonces", func(ctx context.Context, t *tx) (err error) {
-			n, err = t.affect(ctx, "DELETE FROM nonces WHERE nonce IN "+
+		err := d.db.Write(ctx, "sweep nonces", func(ctx context.Context, t *sqldb.Tx) (err error) {
+			n, err = t.Affect(ctx, "DELETE FROM nonces WHERE nonce IN "+
 				"(SELECT nonce FROM nonces WHERE until <= $1 ORDER BY until LIMIT $2)", floor(now), max)
 			return err
 		})
@@ -169,17 +168,17 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 }
 
 // liveIDs returns the ids of a CSI's live mappings, sorted.
-func liveIDs(ctx context.Context, t *tx, l label, now time.Time) ([]mapping.ID, error) {
+func liveIDs(ctx context.Context, t *sqldb.Tx, l vault.Label, now time.Time) ([]mapping.ID, error) {
 	var ids []mapping.ID
-	err := t.query(ctx, scanID(&ids), "SELECT id FROM mappings WHERE label = $1 AND expires > $2", l[:], floor(now))
+	err := t.Each(ctx, scanID(&ids), "SELECT id FROM mappings WHERE label = $1 AND expires > $2", l[:], floor(now))
 	slices.SortFunc(ids, compareID)
 	return ids, err
 }
 
 // useNonce marks a nonce used. One whose time has passed counts as unused,
 // swept or not: its offer is refused for its age.
-func useNonce(ctx context.Context, t *tx, nonce mapping.Nonce, until, now time.Time) error {
-	n, err := t.affect(ctx, "INSERT INTO nonces (nonce, until) VALUES ($1, $2) "+
+func useNonce(ctx context.Context, t *sqldb.Tx, nonce mapping.Nonce, until, now time.Time) error {
+	n, err := t.Affect(ctx, "INSERT INTO nonces (nonce, until) VALUES ($1, $2) "+
 		"ON CONFLICT (nonce) DO UPDATE SET until = excluded.until WHERE nonces.until <= $3", nonce[:], ceil(until), floor(now))
 	if err != nil {
 		return err
@@ -191,9 +190,9 @@ func useNonce(ctx context.Context, t *tx, nonce mapping.Nonce, until, now time.T
 }
 
 // bury leaves a tombstone for each mapping that has ended, and notes the end.
-func bury(ctx context.Context, t *tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
+func bury(ctx context.Context, t *sqldb.Tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
 	for _, id := range ids {
-		if err := t.exec(ctx, "INSERT INTO tombstones (id) VALUES ($1)", id[:]); err != nil {
+		if err := t.Exec(ctx, "INSERT INTO tombstones (id) VALUES ($1)", id[:]); err != nil {
 			return err
 		}
 	}
@@ -203,26 +202,26 @@ func bury(ctx context.Context, t *tx, kind directory.ChangeKind, now time.Time, 
 // note puts a line for each id into the change feed. The numbers come from one
 // row, which stays locked until the commit: a reader that has seen a number
 // will see none below it that it has not seen.
-func note(ctx context.Context, t *tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
+func note(ctx context.Context, t *sqldb.Tx, kind directory.ChangeKind, now time.Time, ids ...mapping.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	var last int64
-	err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&last) }, "UPDATE feed SET seq = seq + $1 RETURNING seq", len(ids))
+	err := t.Each(ctx, func(r sqldb.Row) error { return r.Scan(&last) }, "UPDATE feed SET seq = seq + $1 RETURNING seq", len(ids))
 	if err != nil {
 		return err
 	}
 	for i, id := range ids {
 		seq := last - int64(len(ids)-1-i)
-		if err := t.exec(ctx, "INSERT INTO changes (seq, kind, id, at) VALUES ($1, $2, $3, $4)", seq, kind, id[:], floor(now)); err != nil {
+		if err := t.Exec(ctx, "INSERT INTO changes (seq, kind, id, at) VALUES ($1, $2, $3, $4)", seq, kind, id[:], floor(now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanID(ids *[]mapping.ID) func(*sql.Rows) error {
-	return func(r *sql.Rows) error {
+func scanID(ids *[]mapping.ID) func(sqldb.Row) error {
+	return func(r sqldb.Row) error {
 		var b sql.RawBytes
 		if err := r.Scan(&b); err != nil {
 			return err
@@ -242,11 +241,3 @@ func idOf(b []byte) (mapping.ID, error) {
 }
 
 func compareID(a, b mapping.ID) int { return bytes.Compare(a[:], b[:]) }
-
-// floor and ceil are the two roundings to milliseconds. A clock is rounded
-// down and an end up: nothing ends early.
-func floor(t time.Time) int64 { return t.UnixMilli() }
-
-func ceil(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
-
-func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

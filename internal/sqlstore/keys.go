@@ -12,19 +12,8 @@ import (
 	"strings"
 
 	"whither/internal/keyfile"
+	"whither/internal/sqlstore/vault"
 )
-
-// Keys open what a database holds. They lie outside of it and of its backups.
-// Each prints as a redaction.
-type Keys struct {
-	// Row makes labels. It lives as long as the database.
-	Row keyfile.Secret
-	// Generations are the key-encryption keys by number, from 1. Destroying one
-	// erases what is wrapped under it, in every copy of the database.
-	Generations map[uint32]keyfile.Secret
-	// Current is the generation under which new rows are wrapped.
-	Current uint32
-}
 
 // The files of a role's folder.
 const (
@@ -99,7 +88,7 @@ func generations(folder string) ([]uint32, error) {
 		n, err := strconv.ParseUint(text, 10, 32)
 		// The comparison refuses second spellings, as 01.key.
 		if !isKey || err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
-			return nil, fmt.Errorf("%w: %s/%s is no GENERATION.key", ErrKeys, kekFolder, e.Name())
+			return nil, fmt.Errorf("%w: %s/%s is no GENERATION.key", vault.ErrKeys, kekFolder, e.Name())
 		}
 		numbers[uint32(n)] = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"whither/csi"
 	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sqldb"
+	"whither/internal/sqlstore/vault"
 	"whither/mapping"
 )
 
@@ -22,16 +25,16 @@ const maxLabels = 1024
 // order of their ids, which says nothing about their age.
 func (d *Directory) Find(ctx context.Context, ids []csi.ID, now time.Time) ([][]directory.Stored, error) {
 	found := make([][]directory.Stored, len(ids))
-	asked := make(map[label][]int, len(ids)) // a CSI may be asked for twice
-	labels := make([]label, 0, len(ids))
+	asked := make(map[vault.Label][]int, len(ids)) // a CSI may be asked for twice
+	labels := make([]vault.Label, 0, len(ids))
 	for i, id := range ids {
-		l := d.db.vault.label(id)
+		l := d.label(id)
 		if asked[l] == nil {
 			labels = append(labels, l)
 		}
 		asked[l] = append(asked[l], i)
 	}
-	take := func(rows *sql.Rows) error {
+	take := func(rows sqldb.Row) error {
 		var r mappingRow
 		if err := scanMapping(rows, &r); err != nil {
 			return err
@@ -54,42 +57,30 @@ func (d *Directory) Find(ctx context.Context, ids []csi.ID, now time.Time) ([][]
 	return found, nil
 }
 
-// eachOf hands the live rows of labels to take, as of one point in time: one
-// statement sees one state by itself, several need a transaction around them.
-func (d *Directory) eachOf(ctx context.Context, labels []label, now time.Time, take func(*sql.Rows) error) error {
-	switch {
-	case len(labels) == 0:
+// eachOf hands the live rows of labels to take, as of one point in time.
+func (d *Directory) eachOf(ctx context.Context, labels []vault.Label, now time.Time, take func(sqldb.Row) error) error {
+	if len(labels) == 0 {
 		return nil
-	case len(labels) <= maxLabels:
+	}
+	if len(labels) <= maxLabels {
 		q, args := findQuery(labels, now)
-		s, err := d.db.read(ctx, q)
-		if err != nil {
-			return err
-		}
-		return each(ctx, s, take, args...)
+		return d.db.Each(ctx, take, q, args...)
 	}
-	t, err := d.db.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer t.Rollback()
-	for part := range slices.Chunk(labels, maxLabels) {
-		q, args := findQuery(part, now)
-		s, err := d.db.read(ctx, q)
-		if err != nil {
-			return err
+	return d.db.View(ctx, func(v sqldb.View) error {
+		for part := range slices.Chunk(labels, maxLabels) {
+			q, args := findQuery(part, now)
+			if err := v.Each(ctx, take, q, args...); err != nil {
+				return err
+			}
 		}
-		if err := each(ctx, t.StmtContext(ctx, s), take, args...); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // findQuery asks for the live rows of labels. The number of its parameters is
 // the next power of four, the last label repeated, so that a handful of
 // statements serves every number of labels.
-func findQuery(labels []label, now time.Time) (string, []any) {
+func findQuery(labels []vault.Label, now time.Time) (string, []any) {
 	n := 1
 	for n < len(labels) {
 		n *= 4
@@ -112,48 +103,43 @@ func findQuery(labels []label, now time.Time) (string, []any) {
 
 // ByID implements [directory.Reader].
 func (d *Directory) ByID(ctx context.Context, id mapping.ID, now time.Time) (directory.Stored, error) {
-	s, err := d.db.read(ctx, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2")
-	if err != nil {
-		return directory.Stored{}, err
-	}
 	var r mappingRow
 	found := false
-	err = each(ctx, s, func(rows *sql.Rows) error { found = true; return scanMapping(rows, &r) }, id[:], floor(now))
-	if err != nil {
-		return directory.Stored{}, fmt.Errorf("sqlstore: by id: %w", err)
-	}
-	if !found {
+	err := d.db.Each(ctx, func(row sqldb.Row) error {
+		found = true
+		return scanMapping(row, &r)
+	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2", id[:], floor(now))
+	if err == nil && !found {
 		return directory.Stored{}, directory.ErrUnknown
 	}
-	stored, err := d.openMapping(&r)
+	var s directory.Stored
+	if err == nil {
+		s, err = d.openMapping(&r)
+	}
 	if err != nil {
 		return directory.Stored{}, fmt.Errorf("sqlstore: by id: %w", err)
 	}
-	return stored, nil
+	return s, nil
 }
 
 // Changes implements [directory.Reader].
 func (d *Directory) Changes(ctx context.Context, after uint64, max int) ([]directory.Change, error) {
-	if max <= 0 {
+	if max <= 0 || after > math.MaxInt64 {
 		return nil, nil
 	}
-	s, err := d.db.read(ctx, "SELECT seq, kind, id, at FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
-	if err != nil {
-		return nil, err
-	}
 	var changes []directory.Change
-	err = each(ctx, s, func(rows *sql.Rows) error {
+	err := d.db.Each(ctx, func(row sqldb.Row) error {
 		var c directory.Change
 		var id sql.RawBytes
 		var at int64
-		if err := rows.Scan(&c.Seq, &c.Kind, &id, &at); err != nil {
-			return err
+		err := row.Scan(&c.Seq, &c.Kind, &id, &at)
+		if err == nil {
+			c.ID, err = idOf(id)
 		}
 		c.At = fromMilli(at)
-		c.ID, err = idOf(id)
 		changes = append(changes, c)
 		return err
-	}, min(after, 1<<63-1), max)
+	}, "SELECT seq, kind, id, at FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2", after, max)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: changes: %w", err)
 	}
@@ -166,23 +152,19 @@ func (d *Directory) RenewalsDue(ctx context.Context, after directory.Due, t time
 	if max <= 0 {
 		return nil, nil
 	}
-	s, err := d.db.read(ctx, "SELECT until, id FROM mappings WHERE (until, id) > ($1, $2) AND until < $3 AND until < expires "+
-		"ORDER BY until, id LIMIT $4")
-	if err != nil {
-		return nil, err
-	}
 	var due []directory.Due
-	err = each(ctx, s, func(rows *sql.Rows) error {
+	err := d.db.Each(ctx, func(row sqldb.Row) error {
 		var until int64
 		var id sql.RawBytes
-		if err := rows.Scan(&until, &id); err != nil {
-			return err
-		}
+		err := row.Scan(&until, &id)
 		one := directory.Due{Until: fromMilli(until)}
-		one.ID, err = idOf(id)
+		if err == nil {
+			one.ID, err = idOf(id)
+		}
 		due = append(due, one)
 		return err
-	}, floor(after.Until), after.ID[:], ceil(t), max)
+	}, "SELECT until, id FROM mappings WHERE (until, id) > ($1, $2) AND until < $3 AND until < expires ORDER BY until, id LIMIT $4",
+		floor(after.Until), after.ID[:], ceil(t), max)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: renewals due: %w", err)
 	}

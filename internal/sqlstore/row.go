@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"whither/csi"
 	"whither/internal/canon"
 	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sqldb"
+	"whither/internal/sqlstore/vault"
 	"whither/key"
 	"whither/mapping"
 	"whither/possession"
@@ -16,10 +19,10 @@ import (
 // mappingRow is a row of the table mappings as it is written and read.
 type mappingRow struct {
 	id             mapping.ID
-	label          label
+	label          vault.Label
 	digest         mapping.Digest
 	until, expires int64
-	sealed
+	vault.Sealed
 }
 
 // mappingBody is what a row's body says, beside the columns in clear.
@@ -36,14 +39,18 @@ type mappingBody struct {
 // maxBody bounds a body: the mapping, its receipts, and 2 KiB for the rest.
 const maxBody = mapping.MaxSize + possession.MaxReceipts*possession.MaxReceipt + 2048
 
-func (r *mappingRow) place() []byte { return place(tableMappings, r.label, r.id[:]) }
+func (r *mappingRow) place() vault.Place {
+	return vault.Place{Table: tableMappings, Label: r.label, ID: r.id[:]}
+}
 
-// clear encodes the columns that the body is bound to. All are of fixed length.
-func (r *mappingRow) clear() []byte {
+// columns encodes the columns that the body is bound to. All are of fixed length.
+func (r *mappingRow) columns() []byte {
 	b := append(make([]byte, 0, 48), r.digest[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.until))      //nolint:gosec // two's complement, one to one
 	return binary.BigEndian.AppendUint64(b, uint64(r.expires)) //nolint:gosec // likewise
 }
+
+func (d *Directory) label(id csi.ID) vault.Label { return d.vault.Label([]byte(id.Canonical())) }
 
 // sealMapping makes the row of a mapping.
 func (d *Directory) sealMapping(v mapping.Verified) (mappingRow, error) {
@@ -56,15 +63,15 @@ func (d *Directory) sealMapping(v mapping.Verified) (mappingRow, error) {
 		return mappingRow{}, fmt.Errorf("sqlstore: %w", err)
 	}
 	r := mappingRow{
-		id: s.ID, label: d.db.vault.label(v.Claims().CSI), digest: s.Digest, until: floor(s.Until), expires: floor(s.Expires),
+		id: s.ID, label: d.label(v.Claims().CSI), digest: s.Digest, until: floor(s.Until), expires: floor(s.Expires),
 	}
-	r.sealed, err = d.db.vault.seal(r.place(), r.clear(), body)
+	r.Sealed, err = d.vault.Seal(r.place(), r.columns(), body)
 	return r, err
 }
 
 // openMapping returns what a row says.
 func (d *Directory) openMapping(r *mappingRow) (directory.Stored, error) {
-	plain, err := d.db.vault.open(r.place(), r.clear(), r.sealed)
+	plain, err := d.vault.Open(r.place(), r.columns(), r.Sealed)
 	if err != nil {
 		return directory.Stored{}, fmt.Errorf("mapping %s: %w", r.id, err)
 	}
@@ -83,9 +90,9 @@ func (d *Directory) openMapping(r *mappingRow) (directory.Stored, error) {
 const mappingColumns = "id, label, digest, until, expires, generation, key, body"
 
 // scanMapping takes a row. Its slices are the row's own, so that it can be kept.
-func scanMapping(rows *sql.Rows, r *mappingRow) error {
+func scanMapping(rows sqldb.Row, r *mappingRow) error {
 	var id, label, digest sql.RawBytes
-	if err := rows.Scan(&id, &label, &digest, &r.until, &r.expires, &r.generation, &r.key, &r.body); err != nil {
+	if err := rows.Scan(&id, &label, &digest, &r.until, &r.expires, &r.Generation, &r.Key, &r.Body); err != nil {
 		return err
 	}
 	if len(id) != len(r.id) || len(label) != len(r.label) || len(digest) != len(r.digest) {

@@ -1,4 +1,4 @@
-package sqlstore
+package sqldb
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 )
 
 // writer is the one goroutine that writes. It takes all that waits into one
-// transaction, since the price of a commit is the sync of the disk and that is
+// transaction, since the price of a commit is a sync of the disk, and that is
 // the same for one write and for a hundred.
 //
-//	callers ── queue ──▶ BEGIN · SAVEPOINT write RELEASE · … · COMMIT ──▶ answers
+//	callers ── queue ──▶ BEGIN · SAVEPOINT work RELEASE · … · COMMIT ──▶ answers
 //
 // A write that fails is rolled back to its savepoint and spoils no other.
 // Nobody is answered before the commit, those that failed neither: what they
@@ -29,10 +29,14 @@ type writer struct {
 	closed bool
 }
 
-// write is one caller's work. It may be run more than once, so what it sets
-// outside the database it sets anew each time.
+// Work is what a write does in its transaction. It may be run more than once,
+// so what it sets outside the database it sets anew each time. What it returns
+// is returned to the caller; an error undoes what it did.
+type Work func(context.Context, *Tx) error
+
+// write is one caller's work on its way.
 type write struct {
-	work  func(context.Context, *tx) error
+	work  Work
 	twice bool // for tests: run, take back, run again
 	state atomic.Int32
 	err   error // of the last run
@@ -63,7 +67,7 @@ func startWriter(d dialect, conn *sql.Conn, queue int) *writer {
 // do has work made durably, alone or together with others. If ctx ends while
 // the work waits, it is not made; once begun, its end is waited for, so that
 // the caller knows.
-func (w *writer) do(ctx context.Context, twice bool, work func(context.Context, *tx) error) error {
+func (w *writer) do(ctx context.Context, twice bool, work Work) error {
 	p := &write{work: work, twice: twice, done: make(chan error, 1)}
 	if err := w.enqueue(ctx, p); err != nil {
 		return err
@@ -99,13 +103,16 @@ func (w *writer) enqueue(ctx context.Context, p *write) error {
 // close refuses new writes, finishes those that wait, and ends the goroutine.
 func (w *writer) close() error {
 	w.mu.Lock()
-	if !w.closed {
-		w.closed = true
+	first := !w.closed
+	if w.closed = true; first {
 		close(w.queue)
 	}
 	w.mu.Unlock()
 	<-w.ended
-	return w.conn.Close()
+	if first {
+		return w.conn.Close()
+	}
+	return nil
 }
 
 func (w *writer) loop() {
@@ -161,64 +168,72 @@ func (w *writer) commit(ctx context.Context, batch []*write) error {
 		}
 		_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // the engine may have done so already
 		if n == maxRuns || !w.dialect.retry(err) {
-			return fmt.Errorf("sqlstore: %w", err)
+			return fmt.Errorf("sqldb: %w", err)
 		}
 	}
 }
 
 func (w *writer) attempt(ctx context.Context, batch []*write) error {
-	t := &tx{w: w}
-	if err := t.exec(ctx, w.dialect.begin); err != nil {
+	t := &Tx{w: w}
+	if err := t.Exec(ctx, w.dialect.begin); err != nil {
 		return err
 	}
 	for _, p := range batch {
-		if err := t.exec(ctx, "SAVEPOINT one"); err != nil {
-			return err
-		}
-		if p.twice {
-			_ = p.work(ctx, t) // as if the engine had taken it back
-			if err := t.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
-				return err
-			}
-		}
-		if p.err = p.work(ctx, t); p.err != nil {
-			if w.dialect.retry(p.err) {
-				return p.err
-			}
-			if err := t.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
-				return fmt.Errorf("%w, after %w", err, p.err)
-			}
-		}
-		if err := t.exec(ctx, "RELEASE SAVEPOINT one"); err != nil {
+		if err := w.run(ctx, t, p); err != nil {
 			return err
 		}
 	}
-	return t.exec(ctx, "COMMIT")
+	return t.Exec(ctx, "COMMIT")
 }
 
-// tx is a transaction in progress.
-type tx struct{ w *writer }
+// run makes one write of a batch. It returns an error if the whole batch is
+// spoilt by it.
+func (w *writer) run(ctx context.Context, t *Tx, p *write) error {
+	if err := t.Exec(ctx, "SAVEPOINT work"); err != nil {
+		return err
+	}
+	p.err = p.work(ctx, t)
+	if p.twice { // as if the engine had taken it back
+		if err := t.Exec(ctx, "ROLLBACK TO SAVEPOINT work"); err != nil {
+			return err
+		}
+		p.err = p.work(ctx, t)
+	}
+	if p.err != nil {
+		if w.dialect.retry(p.err) {
+			return p.err
+		}
+		if err := t.Exec(ctx, "ROLLBACK TO SAVEPOINT work"); err != nil {
+			return fmt.Errorf("%w, after %w", err, p.err)
+		}
+	}
+	return t.Exec(ctx, "RELEASE SAVEPOINT work")
+}
+
+// Tx is a transaction in progress.
+type Tx struct{ w *writer }
 
 // stmt returns a statement of the writing connection, prepared once.
-func (t *tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+func (t *Tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s := t.w.stmts[query]; s != nil {
 		return s, nil
 	}
 	s, err := t.w.conn.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: prepare: %w", err)
+		return nil, fmt.Errorf("prepare: %w", err)
 	}
 	t.w.stmts[query] = s
 	return s, nil
 }
 
-func (t *tx) exec(ctx context.Context, query string, args ...any) error {
-	_, err := t.affect(ctx, query, args...)
+// Exec executes a statement.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) error {
+	_, err := t.Affect(ctx, query, args...)
 	return err
 }
 
-// affect executes a statement and returns how many rows it changed.
-func (t *tx) affect(ctx context.Context, query string, args ...any) (int64, error) {
+// Affect executes a statement and returns how many rows it changed.
+func (t *Tx) Affect(ctx context.Context, query string, args ...any) (int64, error) {
 	s, err := t.stmt(ctx, query)
 	if err != nil {
 		return 0, err
@@ -230,24 +245,28 @@ func (t *tx) affect(ctx context.Context, query string, args ...any) (int64, erro
 	return r.RowsAffected()
 }
 
-// has reports whether a query has a row.
-func (t *tx) has(ctx context.Context, query string, args ...any) (bool, error) {
+// Has reports whether a query has a row.
+func (t *Tx) Has(ctx context.Context, query string, args ...any) (bool, error) {
 	found := false
-	err := t.query(ctx, func(*sql.Rows) error { found = true; return nil }, query, args...)
+	err := t.Each(ctx, func(Row) error { found = true; return nil }, query, args...)
 	return found, err
 }
 
-// query runs a statement and hands each row to scan.
-func (t *tx) query(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
+// Each runs a query and hands each row to scan.
+func (t *Tx) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
 	s, err := t.stmt(ctx, query)
 	if err != nil {
 		return err
 	}
-	return each(ctx, s, scan, args...)
+	return each(ctx, s, scan, args)
 }
 
-// each runs a prepared query and hands each row to scan.
-func each(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
+// Row is one row of an answer. It is valid within the scanning function only.
+type Row interface {
+	Scan(dest ...any) error
+}
+
+func each(ctx context.Context, s *sql.Stmt, scan func(Row) error, args []any) error {
 	rows, err := s.QueryContext(ctx, args...)
 	if err != nil {
 		return err

@@ -1,0 +1,114 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// dialect is all that differs between engines. The statements themselves are
+// written once, in what SQLite and PostgreSQL both take: numbered parameters,
+// ON CONFLICT, RETURNING, row values, BYTEA and BIGINT; times come from Go.
+type dialect struct {
+	// open returns a pool of one connection that writes and a pool that reads.
+	open func(Config) (writer, reader *sql.DB, err error)
+	// prepare readies a database that is known to be ours, or empty.
+	prepare func(context.Context, *sql.Conn) error
+	// begin starts a transaction in which what was read stays true until commit.
+	begin string
+	// view are the options of a transaction that reads one state.
+	view sql.TxOptions
+	// group is how many writes share a transaction; 1 for an engine that
+	// combines commits by itself.
+	group int
+	// tables counts the tables of the database.
+	tables string
+	// retry reports whether an error asks for the transaction to be run again.
+	retry func(error) bool
+	// foreign reports whether an error says that the file is no database.
+	foreign func(error) bool
+	// integrity lists damage below the rows, "ok" if there is none.
+	integrity string
+}
+
+// sqlite is SQLite embedded. Another process on the same file, as fsck is,
+// waits for the lock that BEGIN IMMEDIATE takes.
+var sqlite = dialect{
+	open:      openSQLite,
+	prepare:   prepareSQLite,
+	begin:     "BEGIN IMMEDIATE",
+	group:     128,
+	tables:    "SELECT count(*) FROM sqlite_master",
+	retry:     func(error) bool { return false },
+	foreign:   isNoDatabase,
+	integrity: "PRAGMA integrity_check(10)",
+}
+
+func isNoDatabase(err error) bool {
+	var e *driver.Error
+	return errors.As(err, &e) && e.Code() == lib.SQLITE_NOTADB
+}
+
+// Settings of the connections. FULL syncs the log at each commit: what was
+// acknowledged survives a power cut. secure_delete overwrites with zeros what
+// is deleted, since erasure is promised (design section 9). The log is copied
+// into the file every 1,000 pages and cut back to 16 MiB after a rush.
+const (
+	sqliteAll    = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=trusted_schema(0)&_pragma=temp_store(MEMORY)"
+	sqliteWriter = sqliteAll + "&_pragma=synchronous(FULL)&_pragma=secure_delete(1)" +
+		"&_pragma=cache_size(-32768)&_pragma=journal_size_limit(16777216)"
+	sqliteReader = sqliteAll + "&_pragma=query_only(1)&_pragma=cache_size(-16384)"
+)
+
+const defaultReaders = 4
+
+// openSQLite makes a new file such that only its owner can read it; SQLite
+// gives the files beside it the same mode.
+func openSQLite(c Config) (writer, reader *sql.DB, err error) {
+	f, err := os.OpenFile(c.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, nil, fmt.Errorf("sqldb: %w", err)
+	}
+	path, err := filepath.Abs(c.Path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sqldb: %w", err)
+	}
+	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() + "?"
+	if writer, err = sql.Open("sqlite", name+sqliteWriter); err != nil {
+		return nil, nil, fmt.Errorf("sqldb: %w", err)
+	}
+	if reader, err = sql.Open("sqlite", name+sqliteReader); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("sqldb: %w", err), writer.Close())
+	}
+	n := c.Readers
+	if n == 0 {
+		n = defaultReaders
+	}
+	writer.SetMaxOpenConns(1)
+	reader.SetMaxOpenConns(n)
+	reader.SetMaxIdleConns(n)
+	return writer, reader, nil
+}
+
+// prepareSQLite turns on the write-ahead log, which stays on in the file.
+func prepareSQLite(ctx context.Context, c *sql.Conn) error {
+	var mode string
+	if err := c.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
+		return fmt.Errorf("sqldb: write-ahead log: %w", err)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("sqldb: the file system allows no write-ahead log (journal mode %s)", mode)
+	}
+	return nil
+}

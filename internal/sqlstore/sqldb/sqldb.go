@@ -1,0 +1,192 @@
+// Package sqldb opens an SQL database for one role, migrates it, and makes
+// writes durable in groups. It knows engines and transactions, and nothing of
+// what is stored; the stores of the roles are in the package above.
+//
+// What it promises:
+//
+//   - A write that returned nil is durable, whatever crashes. One that returned
+//     an error was made whole or not at all; if its context ended while it
+//     waited, not at all.
+//   - Writes happen one after the other. A read sees all writes that were
+//     answered before it began.
+//   - A database of another product, another role or a newer release is refused
+//     before anything in it is changed.
+//
+// Engines differ in a [dialect], a handful of values. SQLite is embedded: a file,
+// its write-ahead log beside it, one connection that writes and several that
+// read without waiting for it. It needs a local file system.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+)
+
+// Errors.
+var (
+	ErrForeign = errors.New("sqldb: not a database of this role; give the path of the right one, nothing was changed")
+	ErrNewer   = errors.New("sqldb: written by a newer release; run that release, or restore the backup from before the upgrade")
+	ErrClosed  = errors.New("sqldb: closed")
+	// ErrInjected is what a [Fault] lets a write return.
+	ErrInjected = errors.New("sqldb: fault injected by a test")
+)
+
+// Config is what opening needs.
+type Config struct {
+	Path   string // of the database file; made with mode 0600 if it is not there
+	Role   string // that the database belongs to
+	Schema fs.FS  // NNNN.sql leads from schema NNNN−1 to NNNN; a released file never changes
+
+	// Accept judges the notes that the role left in the database (see
+	// [Tx.SetMeta]), before anything is changed. A new database has none.
+	Accept func(meta map[string]string) error
+
+	Readers int // connections that read; 0 means 4
+	Queue   int // writes that wait before callers do; 0 means 256
+
+	// Fault is a seam for tests, nil in production. It is called once for each
+	// write with the write's name, from the caller's goroutine.
+	Fault func(write string) Fault
+}
+
+// Fault is what shall go wrong with a write in a test.
+type Fault uint8
+
+// The faults.
+const (
+	NoFault Fault = iota
+	// FailBefore returns ErrInjected and writes nothing.
+	FailBefore
+	// FailAfter writes durably and returns ErrInjected all the same, as when a
+	// connection breaks between a commit and its answer.
+	FailAfter
+	// RunTwice runs the work, takes it back and runs it again, as when an engine
+	// asks for a repetition (SQLSTATE 40001).
+	RunTwice
+)
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	dialect dialect
+	fault   func(string) Fault
+
+	writers, readers *sql.DB
+	writer           *writer
+	reads            sync.Map // text of a statement → *sql.Stmt
+}
+
+// Open opens a role's database, and makes or migrates it where needed. ctx
+// bounds the opening alone.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Path == "" || c.Readers < 0 || c.Queue < 0 {
+		return nil, fmt.Errorf("sqldb: path %q, %d readers, queue of %d", c.Path, c.Readers, c.Queue)
+	}
+	d := &DB{dialect: sqlite, fault: c.Fault}
+	var err error
+	if d.writers, d.readers, err = d.dialect.open(c); err != nil {
+		return nil, err
+	}
+	conn, err := d.prepare(ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, d.readers.Close(), d.writers.Close())
+	}
+	d.writer = startWriter(d.dialect, conn, c.Queue)
+	return d, nil
+}
+
+// Close finishes the writes that wait and closes the connections.
+func (d *DB) Close() error {
+	err := d.writer.close()
+	if err = errors.Join(err, d.readers.Close(), d.writers.Close()); err != nil {
+		return fmt.Errorf("sqldb: close: %w", err)
+	}
+	return nil
+}
+
+// Write has work made durably. name is for people and for Config.Fault.
+func (d *DB) Write(ctx context.Context, name string, work Work) error {
+	fault := NoFault
+	if d.fault != nil {
+		fault = d.fault(name)
+	}
+	if fault == FailBefore {
+		return fmt.Errorf("%w: before %s", ErrInjected, name)
+	}
+	if err := d.writer.do(ctx, fault == RunTwice, work); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if fault == FailAfter {
+		return fmt.Errorf("%w: after %s", ErrInjected, name)
+	}
+	return nil
+}
+
+// Each runs a query and hands each row to scan. One query sees one state.
+func (d *DB) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
+	s, err := d.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	return each(ctx, s, scan, args)
+}
+
+// View is one state of the database, as it was at the first query.
+type View struct {
+	db *DB
+	tx *sql.Tx
+}
+
+// View calls look with one state of the database.
+func (d *DB) View(ctx context.Context, look func(View) error) error {
+	t, err := d.readers.BeginTx(ctx, &d.dialect.view)
+	if err != nil {
+		return fmt.Errorf("sqldb: %w", err)
+	}
+	defer t.Rollback() // nothing was written
+	return look(View{db: d, tx: t})
+}
+
+// Each runs a query and hands each row to scan.
+func (v View) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
+	s, err := v.db.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	return each(ctx, v.tx.StmtContext(ctx, s), scan, args)
+}
+
+// Damage returns what the engine finds broken below the rows, nothing if all
+// is well.
+func (v View) Damage(ctx context.Context) ([]string, error) {
+	var found []string
+	err := v.Each(ctx, func(r Row) error {
+		var line string
+		if err := r.Scan(&line); err != nil {
+			return err
+		}
+		if line != "ok" {
+			found = append(found, line)
+		}
+		return nil
+	}, v.db.dialect.integrity)
+	return found, err
+}
+
+// stmt returns a statement for the reading connections, prepared once.
+func (d *DB) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := d.reads.Load(query); ok {
+		return s.(*sql.Stmt), nil //nolint:errcheck // reads holds nothing else
+	}
+	s, err := d.readers.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	if first, raced := d.reads.LoadOrStore(query, s); raced {
+		return first.(*sql.Stmt), s.Close() //nolint:errcheck // reads holds nothing else
+	}
+	return s, nil
+}
