@@ -9,28 +9,11 @@ import (
 	"time"
 
 	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
 	"whither/mapping"
 )
-
-// Directory is the store of a DP.
-type Directory struct{ store }
-
-var _ directory.Store = (*Directory)(nil)
-
-// tableMappings is the one table of a DP with sealed rows.
-const tableMappings = "mappings"
-
-// OpenDirectory opens a DP's database, and makes it if there is none. ctx
-// bounds the opening alone.
-func OpenDirectory(ctx context.Context, o Options) (*Directory, error) {
-	s, err := open(ctx, o, "directory", tableMappings)
-	if err != nil {
-		return nil, err
-	}
-	return &Directory{store: s}, nil
-}
 
 // Admit implements [directory.Store]. When several of its errors apply it
 // returns the first of ErrRaced, ErrOfferUsed, ErrIDTaken.
@@ -42,7 +25,7 @@ func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping
 	want := slices.Clone(saw)
 	slices.SortFunc(want, compareID)
 	want = slices.Compact(want)
-	return d.db.Write(ctx, "admit", func(ctx context.Context, t *sqldb.Tx) error {
+	return d.DB.Write(ctx, "admit", func(ctx context.Context, t *sqldb.Tx) error {
 		live, err := liveIDs(ctx, t, r.label, now)
 		if err != nil {
 			return err
@@ -77,10 +60,10 @@ func (d *Directory) Replace(ctx context.Context, v mapping.Verified, nonceUntil,
 		return err
 	}
 	c := v.Claims()
-	return d.db.Write(ctx, "replace", func(ctx context.Context, t *sqldb.Tx) error {
+	return d.DB.Write(ctx, "replace", func(ctx context.Context, t *sqldb.Tx) error {
 		n, err := t.Affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
 			"WHERE id = $7 AND label = $8 AND digest = $9 AND expires > $10",
-			r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body, r.id[:], r.label[:], c.Predecessor[:], floor(now))
+			r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body, r.id[:], r.label[:], c.Predecessor[:], sqldb.Milliseconds(now))
 		if err != nil {
 			return err
 		}
@@ -103,12 +86,12 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 			return err
 		}
 	}
-	return d.db.Write(ctx, "renew", func(ctx context.Context, t *sqldb.Tx) error {
+	return d.DB.Write(ctx, "renew", func(ctx context.Context, t *sqldb.Tx) error {
 		done := make([]mapping.ID, 0, len(rows))
 		for _, r := range rows {
 			n, err := t.Affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
 				"WHERE id = $5 AND digest = $6 AND expires > $7",
-				r.until, r.Generation, r.Key, r.Body, r.id[:], r.digest[:], floor(now))
+				r.until, r.Generation, r.Key, r.Body, r.id[:], r.digest[:], sqldb.Milliseconds(now))
 			if err != nil {
 				return err
 			}
@@ -122,8 +105,8 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 
 // Withdraw implements [directory.Store].
 func (d *Directory) Withdraw(ctx context.Context, id mapping.ID, digest mapping.Digest, now time.Time) error {
-	return d.db.Write(ctx, "withdraw", func(ctx context.Context, t *sqldb.Tx) error {
-		n, err := t.Affect(ctx, "DELETE FROM mappings WHERE id = $1 AND digest = $2 AND expires > $3", id[:], digest[:], floor(now))
+	return d.DB.Write(ctx, "withdraw", func(ctx context.Context, t *sqldb.Tx) error {
+		n, err := t.Affect(ctx, "DELETE FROM mappings WHERE id = $1 AND digest = $2 AND expires > $3", id[:], digest[:], sqldb.Milliseconds(now))
 		if err != nil {
 			return err
 		}
@@ -141,10 +124,10 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 		return 0, nil
 	}
 	var expired []mapping.ID
-	err := d.db.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) error {
+	err := d.DB.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) error {
 		expired = expired[:0]
 		err := t.Each(ctx, scanID(&expired), "DELETE FROM mappings WHERE id IN "+
-			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires LIMIT $2) RETURNING id", floor(now), max)
+			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires LIMIT $2) RETURNING id", sqldb.Milliseconds(now), max)
 		if err != nil {
 			return err
 		}
@@ -155,9 +138,9 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 		return 0, err
 	}
 	for n := int64(max); n == int64(max); {
-		err := d.db.Write(ctx, "sweep nonces", func(ctx context.Context, t *sqldb.Tx) (err error) {
+		err := d.DB.Write(ctx, "sweep nonces", func(ctx context.Context, t *sqldb.Tx) (err error) {
 			n, err = t.Affect(ctx, "DELETE FROM nonces WHERE nonce IN "+
-				"(SELECT nonce FROM nonces WHERE until <= $1 ORDER BY until LIMIT $2)", floor(now), max)
+				"(SELECT nonce FROM nonces WHERE until <= $1 ORDER BY until LIMIT $2)", sqldb.Milliseconds(now), max)
 			return err
 		})
 		if err != nil {
@@ -170,7 +153,7 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 // liveIDs returns the ids of a CSI's live mappings, sorted.
 func liveIDs(ctx context.Context, t *sqldb.Tx, l vault.Label, now time.Time) ([]mapping.ID, error) {
 	var ids []mapping.ID
-	err := t.Each(ctx, scanID(&ids), "SELECT id FROM mappings WHERE label = $1 AND expires > $2", l[:], floor(now))
+	err := t.Each(ctx, scanID(&ids), "SELECT id FROM mappings WHERE label = $1 AND expires > $2", l[:], sqldb.Milliseconds(now))
 	slices.SortFunc(ids, compareID)
 	return ids, err
 }
@@ -179,7 +162,7 @@ func liveIDs(ctx context.Context, t *sqldb.Tx, l vault.Label, now time.Time) ([]
 // swept or not: its offer is refused for its age.
 func useNonce(ctx context.Context, t *sqldb.Tx, nonce mapping.Nonce, until, now time.Time) error {
 	n, err := t.Affect(ctx, "INSERT INTO nonces (nonce, until) VALUES ($1, $2) "+
-		"ON CONFLICT (nonce) DO UPDATE SET until = excluded.until WHERE nonces.until <= $3", nonce[:], ceil(until), floor(now))
+		"ON CONFLICT (nonce) DO UPDATE SET until = excluded.until WHERE nonces.until <= $3", nonce[:], sqldb.CeilMilliseconds(until), sqldb.Milliseconds(now))
 	if err != nil {
 		return err
 	}
@@ -213,7 +196,7 @@ func note(ctx context.Context, t *sqldb.Tx, kind directory.ChangeKind, now time.
 	}
 	for i, id := range ids {
 		seq := last - int64(len(ids)-1-i)
-		if err := t.Exec(ctx, "INSERT INTO changes (seq, kind, id, at) VALUES ($1, $2, $3, $4)", seq, kind, id[:], floor(now)); err != nil {
+		if err := t.Exec(ctx, "INSERT INTO changes (seq, kind, id, at) VALUES ($1, $2, $3, $4)", seq, kind, id[:], sqldb.Milliseconds(now)); err != nil {
 			return err
 		}
 	}
@@ -235,7 +218,7 @@ func scanID(ids *[]mapping.ID) func(sqldb.Row) error {
 // idOf takes a column that holds an id.
 func idOf(b []byte) (mapping.ID, error) {
 	if len(b) != len(mapping.ID{}) {
-		return mapping.ID{}, fmt.Errorf("%w: id", ErrCorrupt)
+		return mapping.ID{}, fmt.Errorf("%w: id", sealed.ErrCorrupt)
 	}
 	return mapping.ID(b), nil
 }

@@ -64,9 +64,9 @@ func (d *Directory) eachOf(ctx context.Context, labels []vault.Label, now time.T
 	}
 	if len(labels) <= maxLabels {
 		q, args := findQuery(labels, now)
-		return d.db.Each(ctx, take, q, args...)
+		return d.DB.Each(ctx, take, q, args...)
 	}
-	return d.db.View(ctx, func(v sqldb.View) error {
+	return d.DB.View(ctx, func(v sqldb.View) error {
 		for part := range slices.Chunk(labels, maxLabels) {
 			q, args := findQuery(part, now)
 			if err := v.Each(ctx, take, q, args...); err != nil {
@@ -86,7 +86,7 @@ func findQuery(labels []vault.Label, now time.Time) (string, []any) {
 		n *= 4
 	}
 	args := make([]any, 0, n+1)
-	args = append(args, floor(now))
+	args = append(args, sqldb.Milliseconds(now))
 	var q strings.Builder
 	q.WriteString("SELECT " + mappingColumns + " FROM mappings WHERE expires > $1 AND label IN (")
 	for i := range n {
@@ -105,10 +105,10 @@ func findQuery(labels []vault.Label, now time.Time) (string, []any) {
 func (d *Directory) ByID(ctx context.Context, id mapping.ID, now time.Time) (directory.Stored, error) {
 	var r mappingRow
 	found := false
-	err := d.db.Each(ctx, func(row sqldb.Row) error {
+	err := d.DB.Each(ctx, func(row sqldb.Row) error {
 		found = true
 		return scanMapping(row, &r)
-	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2", id[:], floor(now))
+	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2", id[:], sqldb.Milliseconds(now))
 	if err == nil && !found {
 		return directory.Stored{}, directory.ErrUnknown
 	}
@@ -128,7 +128,7 @@ func (d *Directory) Changes(ctx context.Context, after uint64, max int) ([]direc
 		return nil, nil
 	}
 	var changes []directory.Change
-	err := d.db.Each(ctx, func(row sqldb.Row) error {
+	err := d.DB.Each(ctx, func(row sqldb.Row) error {
 		var c directory.Change
 		var id sql.RawBytes
 		var at int64
@@ -136,7 +136,7 @@ func (d *Directory) Changes(ctx context.Context, after uint64, max int) ([]direc
 		if err == nil {
 			c.ID, err = idOf(id)
 		}
-		c.At = fromMilli(at)
+		c.At = sqldb.Time(at)
 		changes = append(changes, c)
 		return err
 	}, "SELECT seq, kind, id, at FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2", after, max)
@@ -153,18 +153,18 @@ func (d *Directory) RenewalsDue(ctx context.Context, after directory.Due, t time
 		return nil, nil
 	}
 	var due []directory.Due
-	err := d.db.Each(ctx, func(row sqldb.Row) error {
+	err := d.DB.Each(ctx, func(row sqldb.Row) error {
 		var until int64
 		var id sql.RawBytes
 		err := row.Scan(&until, &id)
-		one := directory.Due{Until: fromMilli(until)}
+		one := directory.Due{Until: sqldb.Time(until)}
 		if err == nil {
 			one.ID, err = idOf(id)
 		}
 		due = append(due, one)
 		return err
 	}, "SELECT until, id FROM mappings WHERE (until, id) > ($1, $2) AND until < $3 AND until < expires ORDER BY until, id LIMIT $4",
-		floor(after.Until), after.ID[:], ceil(t), max)
+		sqldb.Milliseconds(after.Until), after.ID[:], sqldb.CeilMilliseconds(t), max)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: renewals due: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"whither/csi"
 	"whither/internal/canon"
 	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
 	"whither/key"
@@ -50,7 +51,7 @@ func (r *mappingRow) columns() []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(r.expires)) //nolint:gosec // likewise
 }
 
-func (d *Directory) label(id csi.ID) vault.Label { return d.vault.Label([]byte(id.Canonical())) }
+func (d *Directory) label(id csi.ID) vault.Label { return d.Vault.Label([]byte(id.Canonical())) }
 
 // sealMapping makes the row of a mapping.
 func (d *Directory) sealMapping(v mapping.Verified) (mappingRow, error) {
@@ -63,26 +64,26 @@ func (d *Directory) sealMapping(v mapping.Verified) (mappingRow, error) {
 		return mappingRow{}, fmt.Errorf("sqlstore: %w", err)
 	}
 	r := mappingRow{
-		id: s.ID, label: d.label(v.Claims().CSI), digest: s.Digest, until: floor(s.Until), expires: floor(s.Expires),
+		id: s.ID, label: d.label(v.Claims().CSI), digest: s.Digest, until: sqldb.Milliseconds(s.Until), expires: sqldb.Milliseconds(s.Expires),
 	}
-	r.Sealed, err = d.vault.Seal(r.place(), r.columns(), body)
+	r.Sealed, err = d.Vault.Seal(r.place(), r.columns(), body)
 	return r, err
 }
 
 // openMapping returns what a row says.
 func (d *Directory) openMapping(r *mappingRow) (directory.Stored, error) {
-	plain, err := d.vault.Open(r.place(), r.columns(), r.Sealed)
+	plain, err := d.Vault.Open(r.place(), r.columns(), r.Sealed)
 	if err != nil {
 		return directory.Stored{}, fmt.Errorf("mapping %s: %w", r.id, err)
 	}
 	var b mappingBody
 	if err := canon.Unmarshal(plain, maxBody, &b); err != nil {
-		return directory.Stored{}, fmt.Errorf("%w: mapping %s: %w", ErrCorrupt, r.id, err)
+		return directory.Stored{}, fmt.Errorf("%w: mapping %s: %w", sealed.ErrCorrupt, r.id, err)
 	}
 	return directory.Stored{
 		ID: r.id, Bundle: mapping.Bundle{Mapping: b.Mapping, Receipts: b.Receipts}, Digest: r.digest, Holder: b.Holder,
 		Lineage: b.Lineage, Sequence: b.Sequence, Providers: b.Providers, Audience: b.Audience,
-		Expires: fromMilli(r.expires), Until: fromMilli(r.until),
+		Expires: sqldb.Time(r.expires), Until: sqldb.Time(r.until),
 	}, nil
 }
 
@@ -96,7 +97,7 @@ func scanMapping(rows sqldb.Row, r *mappingRow) error {
 		return err
 	}
 	if len(id) != len(r.id) || len(label) != len(r.label) || len(digest) != len(r.digest) {
-		return fmt.Errorf("%w: length of a column", ErrCorrupt)
+		return fmt.Errorf("%w: length of a column", sealed.ErrCorrupt)
 	}
 	copy(r.id[:], id)
 	copy(r.label[:], label)

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 )
 
 // Errors.
@@ -35,22 +36,26 @@ var (
 	ErrInjected = errors.New("sqldb: fault injected by a test")
 )
 
+// Options are the choices of whoever runs a role.
+type Options struct {
+	Path    string // of the database file; made with mode 0600 if it is not there
+	Readers int    // connections that read; 0 means 4
+	Queue   int    // writes that wait before callers do; 0 means 256
+
+	// Fault is a seam for tests, nil in production. It is called once for each
+	// write with the write's name, from the caller's goroutine.
+	Fault func(write string) Fault
+}
+
 // Config is what opening needs.
 type Config struct {
-	Path   string // of the database file; made with mode 0600 if it is not there
+	Options
 	Role   string // that the database belongs to
 	Schema fs.FS  // NNNN.sql leads from schema NNNN−1 to NNNN; a released file never changes
 
 	// Accept judges the notes that the role left in the database (see
 	// [Tx.SetMeta]), before anything is changed. A new database has none.
 	Accept func(meta map[string]string) error
-
-	Readers int // connections that read; 0 means 4
-	Queue   int // writes that wait before callers do; 0 means 256
-
-	// Fault is a seam for tests, nil in production. It is called once for each
-	// write with the write's name, from the caller's goroutine.
-	Fault func(write string) Fault
 }
 
 // Fault is what shall go wrong with a write in a test.
@@ -68,6 +73,16 @@ const (
 	// asks for a repetition (SQLSTATE 40001).
 	RunTwice
 )
+
+// Milliseconds rounds a clock down to what is stored, CeilMilliseconds an end
+// up: nothing ends early.
+func Milliseconds(t time.Time) int64 { return t.UnixMilli() }
+
+// CeilMilliseconds rounds up.
+func CeilMilliseconds(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+// Time is what was stored as milliseconds, in UTC.
+func Time(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {

@@ -1,4 +1,4 @@
-package sqlstore
+package vault
 
 import (
 	"errors"
@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"whither/internal/keyfile"
-	"whither/internal/sqlstore/vault"
 )
 
 // The files of a role's folder.
@@ -80,7 +79,7 @@ func generations(folder string) ([]uint32, error) {
 		return nil, fmt.Errorf("%w: no folder %s", keyfile.ErrMissing, kekFolder)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: %w", err)
+		return nil, fmt.Errorf("vault: %w", err)
 	}
 	numbers := make(map[uint32]bool)
 	for _, e := range entries {
@@ -88,7 +87,7 @@ func generations(folder string) ([]uint32, error) {
 		n, err := strconv.ParseUint(text, 10, 32)
 		// The comparison refuses second spellings, as 01.key.
 		if !isKey || err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
-			return nil, fmt.Errorf("%w: %s/%s is no GENERATION.key", vault.ErrKeys, kekFolder, e.Name())
+			return nil, fmt.Errorf("%w: %s/%s is no GENERATION.key", ErrKeys, kekFolder, e.Name())
 		}
 		numbers[uint32(n)] = true
 	}
