@@ -118,6 +118,7 @@ func (m *memory) change(ctx context.Context, name string, id prover.ID, f func(*
 		if err := f(&c); err != nil {
 			return err
 		}
+		c.Next = c.Next.Truncate(time.Millisecond)
 		m.rows[id] = c
 		return nil
 	})
@@ -125,59 +126,28 @@ func (m *memory) change(ctx context.Context, name string, id prover.ID, f func(*
 
 func (m *memory) Delivered(ctx context.Context, id prover.ID) error {
 	return m.change(ctx, "delivered", id, func(c *prover.Challenge) error {
-		c.Delivered = true
-		if c.Problem == problem.CannotDeliver {
-			c.Problem = ""
-		}
+		c.MarkDelivered()
 		return nil
 	})
 }
 
 func (m *memory) Postpone(ctx context.Context, id prover.ID, why problem.Kind, next time.Time) error {
-	return m.change(ctx, "postpone", id, func(c *prover.Challenge) error {
-		if c.State != prover.Waiting {
-			return prover.ErrDecided
-		}
-		c.Attempts++
-		c.Problem, c.Next = why, next.Truncate(time.Millisecond)
-		return nil
-	})
+	return m.change(ctx, "postpone", id, func(c *prover.Challenge) error { return c.Postpone(why, next) })
 }
 
-func (m *memory) Refuse(ctx context.Context, id prover.ID, r prover.Refusal) error {
-	if r.Problem == "" || r.Effect < prover.Noted || r.Effect > prover.Ending {
-		m.complain("refusal %+v", r)
+func (m *memory) Refuse(ctx context.Context, id prover.ID, x prover.Refusal) error {
+	if x.Problem == "" || x.Effect < prover.Noted || x.Effect > prover.Ending {
+		m.complain("refusal %+v", x)
 	}
-	return m.change(ctx, "refuse", id, func(c *prover.Challenge) error {
-		if c.State != prover.Waiting {
-			return prover.ErrDecided
-		}
-		c.Problem = r.Problem
-		if r.Effect == prover.Counted {
-			c.Tries++
-		}
-		if r.Effect == prover.Ending || c.Tries >= prover.MaxTries {
-			c.State = prover.Failed
-		}
-		return nil
-	})
+	return m.change(ctx, "refuse", id, func(c *prover.Challenge) error { return c.Refuse(x) })
 }
 
-func (m *memory) Prove(ctx context.Context, id prover.ID, p prover.Proof) error {
-	if len(p.Receipt) == 0 || len(p.Artefact) == 0 || len(p.Artefact) > prover.MaxReply {
-		m.complain("proof with %d and %d bytes", len(p.Receipt), len(p.Artefact))
+func (m *memory) Prove(ctx context.Context, id prover.ID, proof prover.Proof) error {
+	if len(proof.Receipt) == 0 || len(proof.Artefact) == 0 || len(proof.Artefact) > prover.MaxReply {
+		m.complain("proof with %d and %d bytes", len(proof.Receipt), len(proof.Artefact))
 	}
-	return m.change(ctx, "prove", id, func(c *prover.Challenge) error {
-		switch {
-		case c.State == prover.Proved && bytes.Equal(c.Artefact, p.Artefact):
-			return nil
-		case c.State != prover.Waiting:
-			return prover.ErrDecided
-		}
-		c.State, c.Problem = prover.Proved, ""
-		c.Proof = prover.Proof{Receipt: bytes.Clone(p.Receipt), Artefact: bytes.Clone(p.Artefact)}
-		return nil
-	})
+	proof = prover.Proof{Receipt: bytes.Clone(proof.Receipt), Artefact: bytes.Clone(proof.Artefact)}
+	return m.change(ctx, "prove", id, func(c *prover.Challenge) error { return c.Prove(proof) })
 }
 
 // list returns the challenges that match, in order, at most max.

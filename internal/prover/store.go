@@ -1,6 +1,7 @@
 package prover
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -98,6 +99,52 @@ const (
 // MaxTries is how many answers may be refused before a challenge has failed.
 const MaxTries = 5
 
+// MarkDelivered notes that the mail is on its way.
+func (c *Challenge) MarkDelivered() {
+	c.Delivered = true
+	if c.Problem == problem.CannotDeliver {
+		c.Problem = ""
+	}
+}
+
+// Postpone notes an attempt to deliver that may succeed later.
+func (c *Challenge) Postpone(why problem.Kind, next time.Time) error {
+	if c.State != Waiting {
+		return ErrDecided
+	}
+	c.Attempts++
+	c.Problem, c.Next = why, next
+	return nil
+}
+
+// Refuse notes a refusal; the last of MaxTries ends the challenge.
+func (c *Challenge) Refuse(r Refusal) error {
+	if c.State != Waiting {
+		return ErrDecided
+	}
+	c.Problem = r.Problem
+	if r.Effect == Counted {
+		c.Tries++
+	}
+	if r.Effect == Ending || c.Tries >= MaxTries {
+		c.State = Failed
+	}
+	return nil
+}
+
+// Prove ends a waiting challenge well. A challenge that the same artefact has
+// proved keeps its first proof.
+func (c *Challenge) Prove(p Proof) error {
+	switch {
+	case c.State == Proved && bytes.Equal(c.Artefact, p.Artefact):
+		return nil
+	case c.State != Waiting:
+		return ErrDecided
+	}
+	c.State, c.Problem, c.Proof = Proved, "", p
+	return nil
+}
+
 // redacted is all that is ever printed of a challenge: it holds a CSI and a
 // nonce.
 const redacted = "prover.Challenge(redacted)"
@@ -130,22 +177,12 @@ type Store interface {
 	ByID(ctx context.Context, id ID) (Challenge, error)
 	// ByMailbox returns the challenge that was sent from a mailbox, or ErrUnknown.
 	ByMailbox(ctx context.Context, m Mailbox) (Challenge, error)
-	// Delivered marks a challenge as delivered, whatever its state, and clears
-	// the problem [problem.CannotDeliver]; or it returns ErrUnknown.
-	Delivered(ctx context.Context, id ID) error
-	// Postpone counts an attempt to deliver, sets the problem, and sets when to
-	// try next. It returns ErrUnknown, or ErrDecided for a challenge that does
-	// not wait.
-	Postpone(ctx context.Context, id ID, why problem.Kind, next time.Time) error
-	// Refuse sets the problem and does what the effect says; with Counted, the
-	// refusal that makes Tries reach MaxTries ends the challenge. It returns ErrUnknown, or ErrDecided for a
-	// challenge that does not wait, which stays as it is.
-	Refuse(ctx context.Context, id ID, r Refusal) error
-	// Prove makes a waiting challenge proved, clears its problem and keeps the
-	// proof. If it is proved already by an artefact with the same bytes, the
-	// first proof stays and nil is returned; otherwise a challenge that does not
-	// wait stays as it is and gives ErrDecided. A challenge that is gone gives
+	// Delivered, Postpone, Refuse and Prove change one challenge by the method
+	// of [Challenge] that does it, and return its error; or they return
 	// ErrUnknown.
+	Delivered(ctx context.Context, id ID) error
+	Postpone(ctx context.Context, id ID, why problem.Kind, next time.Time) error
+	Refuse(ctx context.Context, id ID, r Refusal) error
 	Prove(ctx context.Context, id ID, p Proof) error
 	// DeliveriesDue returns at most max waiting challenges that are not
 	// delivered, whose Next is not after now and whose Expires is, by Next.
