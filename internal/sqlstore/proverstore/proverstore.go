@@ -9,7 +9,6 @@
 package proverstore
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"embed"
@@ -217,8 +216,8 @@ func (p *Store) list(ctx context.Context, where string, args ...any) ([]prover.C
 	return found, nil
 }
 
-// change has f change a challenge. f returns false if nothing is to be written.
-func (p *Store) change(ctx context.Context, write string, id prover.ID, f func(*prover.Challenge) (bool, error)) error {
+// change has f change a challenge and writes it back.
+func (p *Store) change(ctx context.Context, write string, id prover.ID, f func(*prover.Challenge) error) error {
 	l := p.idLabel(id)
 	return p.DB.Write(ctx, write, func(ctx context.Context, t *sqldb.Tx) error {
 		var c prover.Challenge
@@ -234,8 +233,7 @@ func (p *Store) change(ctx context.Context, write string, id prover.ID, f func(*
 		if !found {
 			return prover.ErrUnknown
 		}
-		changed, err := f(&c)
-		if err != nil || !changed {
+		if err := f(&c); err != nil {
 			return err
 		}
 		r, err := p.seal(c)
@@ -247,58 +245,27 @@ func (p *Store) change(ctx context.Context, write string, id prover.ID, f func(*
 	})
 }
 
-// Delivered implements [prover.Store]. The trouble of delivering is over then.
+// Delivered implements [prover.Store].
 func (p *Store) Delivered(ctx context.Context, id prover.ID) error {
-	return p.change(ctx, "delivered", id, func(c *prover.Challenge) (bool, error) {
-		c.Delivered = true
-		if c.Problem == problem.CannotDeliver {
-			c.Problem = ""
-		}
-		return true, nil
+	return p.change(ctx, "delivered", id, func(c *prover.Challenge) error {
+		c.MarkDelivered()
+		return nil
 	})
 }
 
 // Postpone implements [prover.Store].
 func (p *Store) Postpone(ctx context.Context, id prover.ID, why problem.Kind, next time.Time) error {
-	return p.change(ctx, "postpone", id, func(c *prover.Challenge) (bool, error) {
-		if c.State != prover.Waiting {
-			return false, prover.ErrDecided
-		}
-		c.Attempts++
-		c.Problem, c.Next = why, next
-		return true, nil
-	})
+	return p.change(ctx, "postpone", id, func(c *prover.Challenge) error { return c.Postpone(why, next) })
 }
 
 // Refuse implements [prover.Store].
 func (p *Store) Refuse(ctx context.Context, id prover.ID, r prover.Refusal) error {
-	return p.change(ctx, "refuse", id, func(c *prover.Challenge) (bool, error) {
-		if c.State != prover.Waiting {
-			return false, prover.ErrDecided
-		}
-		c.Problem = r.Problem
-		if r.Effect == prover.Counted {
-			c.Tries++
-		}
-		if r.Effect == prover.Ending || c.Tries >= prover.MaxTries {
-			c.State = prover.Failed
-		}
-		return true, nil
-	})
+	return p.change(ctx, "refuse", id, func(c *prover.Challenge) error { return c.Refuse(r) })
 }
 
 // Prove implements [prover.Store].
 func (p *Store) Prove(ctx context.Context, id prover.ID, proof prover.Proof) error {
-	return p.change(ctx, "prove", id, func(c *prover.Challenge) (bool, error) {
-		if c.State == prover.Proved && bytes.Equal(c.Artefact, proof.Artefact) {
-			return false, nil
-		}
-		if c.State != prover.Waiting {
-			return false, prover.ErrDecided
-		}
-		c.State, c.Problem, c.Proof = prover.Proved, "", proof
-		return true, nil
-	})
+	return p.change(ctx, "prove", id, func(c *prover.Challenge) error { return c.Prove(proof) })
 }
 
 // DeliveriesDue implements [prover.Store].

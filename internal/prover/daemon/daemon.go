@@ -1,0 +1,233 @@
+// Package daemon puts a prover together from its folder and runs it: settings,
+// keys, store and the mail of the world. The prover itself is package prover,
+// which imports no database.
+//
+// A prover's folder:
+//
+//	prover.toml        settings (see Settings)
+//	prover.db          the store
+//	kek/N.key          key-encryption keys by generation; keep them off the backups of prover.db
+//	keys/sign.pem      signs receipts
+//	keys/tls.pem       TLS identity in the federation
+//	keys/operator.pem  signs the self record
+//	keys/dkim.pem      signs challenges
+//	keys/mail.pem      certificate and key of the mail server
+//	keys/row.key       labels of rows
+//	registry/          registry.cose and root.toml
+//
+// The party's id is the domain of the mail, so its zone has what [Records]
+// lists.
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"whither/internal/keyfile"
+	"whither/internal/party"
+	"whither/internal/prover"
+	"whither/internal/smtpout"
+	"whither/internal/sqlstore/proverstore"
+	"whither/internal/sqlstore/sealed"
+	"whither/internal/sqlstore/sqldb"
+	"whither/internal/sqlstore/vault"
+	"whither/possession/mail"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// Options are what a process gives to a prover besides its folder.
+type Options struct {
+	Now  func() time.Time
+	Log  *slog.Logger
+	Tick time.Duration // see prover.Config
+	// World is the mail that the prover is part of; nil: the Internet's.
+	World *World
+	Fault func(write string) sqldb.Fault // a seam for tests; nil in production
+}
+
+// World is another mail than the Internet's.
+type World struct {
+	Out         *smtpout.Client
+	Resolver    *net.Resolver
+	Certificate func() (*tls.Certificate, error) // for Settings.Mail.Host
+}
+
+// MakeKeys makes everything secret in a new prover's folder. keys/mail.pem is
+// self-signed, which mail servers take that do not ask who they speak with; put
+// a public authority's certificate in its place.
+func MakeKeys(dir string, s Settings, now time.Time) error {
+	id, err := s.id()
+	if err != nil {
+		return err
+	}
+	if _, err := party.Make(dir, id, now); err != nil {
+		return err
+	}
+	if _, err := vault.MakeKeys(dir); err != nil {
+		return err
+	}
+	if _, err := keyfile.MakeDKIM(filepath.Join(dir, dkimFile)); err != nil {
+		return err
+	}
+	host, err := registry.ParsePartyID(s.Mail.Host)
+	if err != nil {
+		return fmt.Errorf("daemon: %s: mail.host: %w", SettingsFile, err)
+	}
+	_, err = keyfile.MakeTLS(filepath.Join(dir, mailFile), host, now)
+	return err
+}
+
+// Record is one record of a zone.
+type Record struct{ Name, Type, Value string }
+
+// Records returns what the zone of the party's id must have, besides the
+// address of the mail host: where replies go, the key that signs challenges,
+// and who may send them.
+func Records(dir string, s Settings) ([]Record, error) {
+	k, err := keyfile.DKIM(filepath.Join(dir, dkimFile))
+	if err != nil {
+		return nil, err
+	}
+	published, err := k.Record()
+	if err != nil {
+		return nil, err
+	}
+	return []Record{
+		{s.Party, "MX", "10 " + s.Mail.Host},
+		{s.Mail.Selector + "._domainkey." + s.Party, "TXT", published},
+		{s.Party, "TXT", "v=spf1 mx -all"},
+		{"_dmarc." + s.Party, "TXT", "v=DMARC1; p=reject; adkim=s; aspf=s"},
+	}, nil
+}
+
+// Open opens a prover from its folder. The returned function closes its store.
+func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prover, func() error, error) {
+	id, err := s.id()
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := party.Load(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := openMail(dir, s, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	source, err := update.OpenFiles(in(dir, s.Registry), in(dir, s.Root), o.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	rowKeys, err := vault.LoadKeys(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := proverstore.Open(ctx, sealed.Options{Path: filepath.Join(dir, databaseFile), Keys: rowKeys, Fault: o.Fault})
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := prover.New(ctx, prover.Config{
+		Party: id, Key: keys.Sign, TLS: keys.TLS, Registry: source, Store: store, Mail: m,
+		Limits: prover.Limits(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return p, store.Close, nil
+}
+
+// openMail opens the prover's part in the mail of its world.
+func openMail(dir string, s Settings, o Options) (prover.Mail, error) {
+	k, err := keyfile.DKIM(filepath.Join(dir, dkimFile))
+	if err != nil {
+		return prover.Mail{}, err
+	}
+	m := prover.Mail{Host: s.Mail.Host, Signing: mail.Signing{Selector: s.Mail.Selector, Key: k}}
+	if w := o.World; w != nil {
+		m.Out, m.Resolver, m.Certificate = w.Out, w.Resolver, w.Certificate
+		return m, nil
+	}
+	c := &certificate{cert: in(dir, s.Mail.Certificate), key: in(dir, s.Mail.CertificateKey), log: o.Log}
+	if _, err := c.get(); err != nil {
+		return prover.Mail{}, err
+	}
+	m.Certificate, m.Resolver = c.get, resolver(s.Resolver)
+	m.Out = &smtpout.Client{Hello: s.Mail.Host, Resolver: m.Resolver, Now: o.Now}
+	if s.Mail.OutPort != 0 {
+		m.Out.Port = func(string) int { return s.Mail.OutPort }
+	}
+	return m, nil
+}
+
+// resolver asks one name server, or those of the system.
+func resolver(address string) *net.Resolver {
+	if address == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	}}
+}
+
+// in resolves a path of the settings.
+func in(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// Listen opens the sockets of the settings.
+func Listen(s Settings) (prover.Listeners, error) {
+	var l prover.Listeners
+	for _, one := range []struct {
+		what, address string
+		to            *net.Listener
+	}{
+		{"listen", s.Listen, &l.Messages}, {"mail.listen", s.Mail.Listen, &l.Mail}, {"operations", s.Operations, &l.Operations},
+	} {
+		var err error
+		if *one.to, err = net.Listen("tcp", one.address); err != nil {
+			return prover.Listeners{}, errors.Join(fmt.Errorf("daemon: %s: %w", one.what, err), closeAll(l))
+		}
+	}
+	return l, nil
+}
+
+func closeAll(l prover.Listeners) error {
+	var errs []error
+	for _, one := range []net.Listener{l.Messages, l.Mail, l.Operations} {
+		if one != nil {
+			errs = append(errs, one.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Run opens a prover from its settings file, listens, and serves until ctx
+// ends.
+func Run(ctx context.Context, settingsPath string, o Options) error {
+	s, err := ReadSettings(settingsPath)
+	if err != nil {
+		return err
+	}
+	p, closeStore, err := Open(ctx, filepath.Dir(settingsPath), s, o)
+	if err != nil {
+		return err
+	}
+	l, err := Listen(s)
+	if err != nil {
+		return errors.Join(err, closeStore())
+	}
+	o.Log.InfoContext(ctx, "serving", slog.String("party", s.Party), slog.String("listen", s.Listen),
+		slog.String("mail", s.Mail.Listen), slog.String("operations", s.Operations))
+	return errors.Join(p.Serve(ctx, l), closeStore())
+}

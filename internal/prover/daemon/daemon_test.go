@@ -1,0 +1,235 @@
+package daemon_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"whither/internal/keyfile"
+	"whither/internal/party"
+	"whither/internal/prover/daemon"
+	"whither/internal/world/mailnet"
+	"whither/internal/world/worldtest"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// folder makes the folder of a prover that a registry knows.
+func folder(t *testing.T, text string) (dir string, s daemon.Settings) {
+	t.Helper()
+	dir = t.TempDir()
+	path := filepath.Join(dir, daemon.SettingsFile)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := daemon.ReadSettings(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := worldtest.New(t)
+	if err := daemon.MakeKeys(dir, s, f.Now); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := party.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := f.Grant(worldtest.ProverA)
+	grant.OperatorKey = keys.Operator.Public()
+	self, err := keys.Self(grant.ID, registry.RoleProver, "https://127.0.0.1:8443", f.Now.Add(-time.Hour), f.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Record.Parties = []registry.Entry{{Grant: *grant, Self: self}}
+	file, err := registry.Sign(f.Record, worldtest.Key(t, "root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "registry"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"registry.cose": file, "root.toml": update.FormatRoot(f.Root)} {
+		if err := os.WriteFile(filepath.Join(dir, "registry", name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, s
+}
+
+func clock() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
+
+const minimal = "party = \"prover-a.example\"\nlisten = \"127.0.0.1:0\"\noperations = \"127.0.0.1:0\"\n[mail]\nlisten = \"127.0.0.1:0\"\n"
+
+// TestRunFromFolder starts a prover from nothing but its folder and asks
+// whether it is ready, over its sockets.
+func TestRunFromFolder(t *testing.T) {
+	dir, s := folder(t, minimal)
+	p, closeStore, err := daemon.Open(t.Context(), dir, s, daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := daemon.Listen(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(ctx, l) }()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		resp, err := (&http.Client{Timeout: 5 * time.Second}).Get("http://" + l.Operations.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s, %s, %v", path, resp.Status, body, err)
+		}
+	}
+	checkGreeting(t, l.Mail.Addr().String())
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := closeStore(); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkGreeting looks at the name that the mail server gives itself.
+func checkGreeting(t *testing.T, address string) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 200)
+	n, err := conn.Read(b)
+	if got := string(b[:n]); err != nil || !strings.HasPrefix(got, "220 mx.prover-a.example ") {
+		t.Errorf("greeting %q, %v", got, err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	dir, _ := folder(t, minimal)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	err := daemon.Run(ctx, filepath.Join(dir, daemon.SettingsFile), daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWorld: another mail than the Internet's needs no certificate file.
+func TestWorld(t *testing.T) {
+	dir, s := folder(t, minimal)
+	if err := os.Remove(filepath.Join(dir, "keys", "mail.pem")); err != nil {
+		t.Fatal(err)
+	}
+	n, err := mailnet.New(mailnet.Config{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	o := daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler), World: &daemon.World{
+		Out: n.Client(s.Mail.Host), Resolver: n.DNS.Resolver(),
+		Certificate: func() (*tls.Certificate, error) { c, err := n.Certificate(s.Mail.Host); return &c, err },
+	}}
+	p, closeStore, err := daemon.Open(t.Context(), dir, s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(); err != nil {
+		t.Error(err)
+	}
+	if err := closeStore(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, file := range map[string]string{
+		"signing key": "keys/sign.pem", "TLS identity": "keys/tls.pem", "DKIM key": "keys/dkim.pem", "certificate": "keys/mail.pem",
+		"row key": "keys/row.key", "registry": "registry/registry.cose", "root": "registry/root.toml",
+	} {
+		t.Run("no "+name, func(t *testing.T) {
+			dir, s := folder(t, minimal)
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := daemon.Open(t.Context(), dir, s, daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler)}); err == nil {
+				t.Error("opened")
+			}
+		})
+	}
+	t.Run("another signing key", func(t *testing.T) {
+		dir, s := folder(t, minimal)
+		path := filepath.Join(dir, "keys", "sign.pem")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyfile.MakeSigning(path); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := daemon.Open(t.Context(), dir, s, daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), "publish the self record") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	for name, text := range map[string]string{
+		"no party":        "",
+		"party":           "party = \"Prover.Example\"",
+		"unknown key":     "party = \"prover.example\"\nlitsen = \":1\"",
+		"unknown in mail": "party = \"prover.example\"\n[mail]\nfrom = \"x\"",
+		"mail host":       "party = \"prover.example\"\n[mail]\nhost = \"mx\"",
+		"resolver":        "party = \"prover.example\"\nresolver = \"127.0.0.1\"",
+		"port":            "party = \"prover.example\"\n[mail]\nout_port = 70000",
+		"some limits":     "party = \"prover.example\"\n[limits]\nper_csi = 3",
+		"not TOML":        "party = prover.example",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), daemon.SettingsFile)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := daemon.ReadSettings(path); err == nil {
+				t.Errorf("read as %+v", s)
+			}
+		})
+	}
+}
+
+func TestRecords(t *testing.T) {
+	dir, s := folder(t, minimal)
+	records, err := daemon.Records(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, r := range records {
+		got[r.Name+" "+r.Type] += r.Value
+	}
+	for name, want := range map[string]string{
+		"prover-a.example MX": "10 mx.prover-a.example", "whither._domainkey.prover-a.example TXT": "v=DKIM1; k=rsa; p=",
+		"_dmarc.prover-a.example TXT": "p=reject",
+	} {
+		if !strings.Contains(got[name], want) {
+			t.Errorf("%s: %q", name, got[name])
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/BurntSushi/toml"
+
+	"whither/internal/prover"
+	"whither/registry"
+)
+
+// Settings is prover.toml. Paths are relative to the folder of the file.
+type Settings struct {
+	// Party is this prover's id, a DNS name, as in the registry. It is also the
+	// domain that challenges come from.
+	Party string `toml:"party"`
+	// Listen is the address for everybody; empty: ":8443".
+	Listen string `toml:"listen"`
+	// Operations is the address for health and metrics; empty: "127.0.0.1:9443".
+	Operations string `toml:"operations"`
+	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
+	Registry string `toml:"registry"`
+	Root     string `toml:"root"`
+	// Resolver is the name server that is asked for mail servers and DKIM keys,
+	// host:port; empty: the system's. What it says is believed, so it should be
+	// on this machine and validate DNSSEC.
+	Resolver string       `toml:"resolver"`
+	Mail     MailSettings `toml:"mail"`
+	Limits   Limits       `toml:"limits"`
+}
+
+// MailSettings is the table mail.
+type MailSettings struct {
+	// Host is the mail server's own name; empty: "mx." and the party.
+	Host string `toml:"host"`
+	// Listen is the address for mail servers; empty: ":25".
+	Listen string `toml:"listen"`
+	// Certificate and CertificateKey are files, read again when they change;
+	// empty: keys/mail.pem for both.
+	Certificate    string `toml:"certificate"`
+	CertificateKey string `toml:"certificate_key"`
+	// Selector is where the DKIM key is published; empty: "whither".
+	Selector string `toml:"selector"`
+	// OutPort is the port of the mail servers of the world; zero: 25.
+	OutPort int `toml:"out_port"`
+}
+
+// Limits is the table limits: challenges in an hour. All zero: the defaults of
+// package prover; otherwise each is at least 1.
+type Limits struct {
+	PerCSI    int `toml:"per_csi"`
+	PerDomain int `toml:"per_domain"`
+	PerKey    int `toml:"per_key"`
+	Total     int `toml:"total"`
+}
+
+// Names of what lies in a prover's folder.
+const (
+	SettingsFile = "prover.toml"
+	databaseFile = "prover.db"
+	dkimFile     = "keys/dkim.pem"
+	mailFile     = "keys/mail.pem"
+)
+
+// ReadSettings reads a settings file, strictly, and fills in what is empty.
+func ReadSettings(path string) (Settings, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Settings{}, fmt.Errorf("daemon: settings: %w", err)
+	}
+	var s Settings
+	md, err := toml.Decode(string(b), &s)
+	if err != nil {
+		return Settings{}, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		return Settings{}, fmt.Errorf("daemon: %s: unknown key %s", SettingsFile, unknown[0])
+	}
+	s = s.WithDefaults()
+	return s, s.check()
+}
+
+// WithDefaults returns the settings with what is empty filled in.
+func (s Settings) WithDefaults() Settings {
+	for _, d := range []struct {
+		value *string
+		empty string
+	}{
+		{&s.Listen, ":8443"}, {&s.Operations, "127.0.0.1:9443"},
+		{&s.Registry, "registry/registry.cose"}, {&s.Root, "registry/root.toml"},
+		{&s.Mail.Host, "mx." + s.Party}, {&s.Mail.Listen, ":25"}, {&s.Mail.Selector, "whither"},
+		{&s.Mail.Certificate, mailFile}, {&s.Mail.CertificateKey, mailFile},
+	} {
+		*d.value = cmp.Or(*d.value, d.empty)
+	}
+	if s.Limits == (Limits{}) {
+		s.Limits = Limits(prover.DefaultLimits())
+	}
+	return s
+}
+
+func (s Settings) check() error {
+	wrong := func(what, want string) error { return fmt.Errorf("daemon: %s: %s: want %s", SettingsFile, what, want) }
+	if _, err := s.id(); err != nil {
+		return err
+	}
+	if _, err := registry.ParsePartyID(s.Mail.Host); err != nil {
+		return wrong("mail.host", "a DNS name in lower case")
+	}
+	if s.Resolver != "" {
+		if _, _, err := net.SplitHostPort(s.Resolver); err != nil {
+			return wrong("resolver", "host:port")
+		}
+	}
+	if s.Mail.OutPort < 0 || s.Mail.OutPort > 65535 {
+		return wrong("mail.out_port", "1 to 65535")
+	}
+	if l := s.Limits; min(l.PerCSI, l.PerDomain, l.PerKey, l.Total) < 1 {
+		return wrong("limits", "all four, each at least 1, or none")
+	}
+	return nil
+}
+
+func (s Settings) id() (registry.PartyID, error) {
+	id, err := registry.ParsePartyID(s.Party)
+	if err != nil {
+		return id, fmt.Errorf("daemon: %s: party: %w", SettingsFile, err)
+	}
+	return id, nil
+}
