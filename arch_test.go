@@ -66,7 +66,7 @@ var rules = house{
 		issuer relay csi/national internal/dp/console
 		internal/storetest
 		internal/world internal/monitor internal/simulate internal/bench
-		cmd/whither-msp cmd/whither-relay cmd/whither-monitor
+		cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 
 	sameFloor: map[string]string{

@@ -93,6 +93,10 @@ var table = [...]struct {
 	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
 	{mapping.ErrClaims, problem.MappingClaims},
 	{mapping.ErrMalformed, problem.MappingMalformed},
+
+	// What is left: a receipt's. Those of a mapping come with a reason of
+	// their own, above.
+	{key.ErrSignature, problem.ReceiptSigner},
 }
 
 // Kind is the table from this package's errors to problem kinds; "" for an

@@ -383,4 +383,3 @@ func TestR14LookupNamesNobody(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 }
-
