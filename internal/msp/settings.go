@@ -95,7 +95,9 @@ type Options struct {
 }
 
 // OpenAccountsIn opens the account store of an MSP's folder.
-func OpenAccountsIn(dir string) (*Accounts, error) { return OpenAccounts(filepath.Join(dir, accountsName)) }
+func OpenAccountsIn(dir string) (*Accounts, error) {
+	return OpenAccounts(filepath.Join(dir, accountsName))
+}
 
 // Open opens an MSP from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() error, error) {

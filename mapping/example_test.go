@@ -1,0 +1,86 @@
+package mapping_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"whither/mapping"
+	"whither/registry"
+	"whither/registry/update"
+	"whither/vectors"
+)
+
+// A bundle is verified with the registry file alone, without any network. Who
+// handed the two over does not matter; the root came by a way that is trusted.
+func ExamplePolicy_Verify() {
+	file, root, bundle, now := received()
+
+	r, err := registry.Parse(file)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	snapshot, err := r.Verify(root, now)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	u, err := mapping.Parse(bundle)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := mapping.PolicyAt(snapshot, now).Verify(u)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range m.Claims().Entries {
+		fmt.Println(e.URI, e.Tags)
+	}
+	fmt.Println("evidence of level", m.Evidence().Level, "ask again before", m.Until().UTC().Format(time.DateOnly))
+	// Output:
+	// mimi://msp-a.example [Default]
+	// evidence of level 4 ask again before 2026-11-08
+}
+
+// received returns the first vector of vectors/mapping.
+func received() (file []byte, root registry.Root, bundle mapping.Bundle, now time.Time) {
+	var accept struct {
+		Vectors []struct {
+			Registry, Mapping string
+			Receipts          []string
+			Now               int64
+		}
+	}
+	must(json.Unmarshal(read("accept.json"), &accept))
+	v := accept.Vectors[0]
+	root, err := update.ParseRoot(read("root.toml"))
+	must(err)
+	bundle.Mapping = unhex(v.Mapping)
+	for _, r := range v.Receipts {
+		bundle.Receipts = append(bundle.Receipts, unhex(r))
+	}
+	return read(v.Registry), root, bundle, time.Unix(v.Now, 0)
+}
+
+func read(name string) []byte {
+	b, err := fs.ReadFile(vectors.FS, "mapping/"+name)
+	must(err)
+	return b
+}
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	must(err)
+	return b
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
