@@ -65,7 +65,7 @@ var rules = house{
 		internal/dp/federation internal/dp/snapshot internal/limit
 		issuer relay csi/national internal/dp/console
 		internal/storetest
-		internal/world internal/monitor internal/simulate internal/bench
+		internal/monitor internal/simulate internal/bench
 		cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 

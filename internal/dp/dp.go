@@ -49,6 +49,8 @@ type Config struct {
 	Tick time.Duration
 	Now  func() time.Time
 	Log  *slog.Logger
+	// Tap is a seam for the demo and tests, nil in production.
+	Tap func(endpoint.Seen)
 }
 
 // DP is a discovery provider, ready to serve.
@@ -81,7 +83,7 @@ func New(c Config) (*DP, error) {
 	m := newMetrics(c.Registry, c.Now)
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: server.Kind, Observe: m.answers.Observe}
 	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now)
-	return &DP{config: c, directory: d, metrics: m, handler: endpoint.Mux(e, c.Registry.File, s.Routes(e))}, nil
+	return &DP{config: c, directory: d, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
 }
 
 // Serve answers on l, and operations on ops unless it is nil, and does due

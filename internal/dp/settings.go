@@ -12,6 +12,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/offer"
 	"whither/internal/party"
@@ -89,10 +90,12 @@ func MakeKeys(dir string, id registry.PartyID, now time.Time) error {
 
 // Options are what a process gives to a DP besides its folder.
 type Options struct {
-	Now   func() time.Time
-	Log   *slog.Logger
-	Tick  time.Duration
-	Fault func(write string) sqlstore.Fault // a seam for tests; nil in production
+	Now  func() time.Time
+	Log  *slog.Logger
+	Tick time.Duration
+	// Fault and Tap are seams for the demo and tests, nil in production.
+	Fault func(write string) sqlstore.Fault
+	Tap   func(endpoint.Seen)
 }
 
 // Open opens a DP from its folder. The returned function closes its store.
@@ -123,7 +126,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	}
 	d, err := New(Config{
 		Party: id, Key: keys.Sign, TLS: keys.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: source,
-		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Tick: o.Tick, Now: o.Now, Log: o.Log,
+		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())

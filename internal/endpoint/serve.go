@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,7 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"whither/internal/pinned"
 	"whither/problem"
+	"whither/registry"
 	"whither/wire"
 )
 
@@ -35,6 +38,35 @@ func Mux(c Config, registryFile func() []byte, routes map[string]http.Handler) h
 		WriteProblem(w, problem.NotFound, "")
 	})
 	return mux
+}
+
+// Seen is a request as its server saw it.
+type Seen struct {
+	Path  string
+	Party registry.PartyID // whose pinned key the connection proved; zero for people
+	Token bool             // it signed an account in
+	Body  []byte
+}
+
+// Tapped lets the demo and tests read all that a server sees, to show what it
+// can know. A nil tap, as in every deployment, returns h itself.
+func Tapped(h http.Handler, c Config, tap func(Seen)) http.Handler {
+	if tap == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxBody+1))
+		if err != nil {
+			return // the client is gone
+		}
+		seen := Seen{Path: r.URL.Path, Token: r.Header.Get("Authorization") != "", Body: body}
+		if p, ok := pinned.CallerOf(r.TLS, c.Snapshot(), c.Now()); ok {
+			seen.Party = p.ID
+		}
+		tap(seen)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Time limits of a connection, and how long a stop waits for requests under way.

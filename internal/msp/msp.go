@@ -68,6 +68,8 @@ type Config struct {
 	Tick time.Duration
 	Now  func() time.Time
 	Log  *slog.Logger
+	// Tap is a seam for the demo and tests, nil in production.
+	Tap func(endpoint.Seen)
 }
 
 // defaultBudget lets an account look a large address book up twice in an hour.
@@ -126,7 +128,7 @@ func New(c Config) (*MSP, error) {
 	}
 	routes := m.cosigner.Routes()
 	routes[wire.PathLookups] = endpoint.Handle(e, wire.PathLookups, m.backend.lookup)
-	m.handler = endpoint.Mux(e, c.Registry.File, routes)
+	m.handler = endpoint.Tapped(endpoint.Mux(e, c.Registry.File, routes), e, c.Tap)
 	return m, nil
 }
 

@@ -95,6 +95,8 @@ type Config struct {
 	Tick time.Duration
 	Now  func() time.Time
 	Log  *slog.Logger
+	// Tap is a seam for the demo and tests, nil in production.
+	Tap func(endpoint.Seen)
 }
 
 // Mail is a prover's part in the mail of the world. Reply addresses are in the
@@ -154,11 +156,11 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 	slices.Reverse(recent)
 	p.caps.restore(recent)
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: Kind, Observe: p.metrics.answers.Observe}
-	p.handler = endpoint.Mux(e, c.Registry.File, map[string]http.Handler{
+	p.handler = endpoint.Tapped(endpoint.Mux(e, c.Registry.File, map[string]http.Handler{
 		wire.PathChallenges:   endpoint.Handle(e, wire.PathChallenges, p.challenge),
 		wire.PathStatus:       endpoint.Handle(e, wire.PathStatus, p.status),
 		wire.PathObservations: endpoint.Handle(e, wire.PathObservations, p.observe),
-	})
+	}), e, c.Tap)
 	return p, nil
 }
 

@@ -1,0 +1,396 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"whither/internal/world"
+	"whither/wire"
+)
+
+type demoCommand struct {
+	Once bool `help:"Do everything once, check every result, and exit with 0 or 1."`
+	Logs bool `help:"Show the parties' logs."`
+}
+
+// The people of the demo.
+const (
+	holder  = "bob"
+	asker   = "alice"
+	address = holder + "@" + world.MailDomain
+	nobody  = "nobody@" + world.MailDomain
+)
+
+// demo is a running demonstration: a world and the commands that are tried in it.
+type demo struct {
+	*session
+	world     *world.World
+	holderDir string
+	askerDir  string
+}
+
+// Run starts a world, shows a discovery in it, and stays up unless told not to.
+func (c demoCommand) Run(s *session) (err error) {
+	began := time.Now()
+	dir, temporary, err := demoFolder(s)
+	if err != nil {
+		return err
+	}
+	if temporary {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	log := slog.New(slog.DiscardHandler)
+	if c.Logs {
+		log = slog.New(slog.NewTextHandler(s.errOut, nil))
+	}
+	d := &demo{session: s}
+	d.world, err = world.Start(s.ctx, world.Config{
+		Dir: dir, Now: s.now, Log: log, Mailboxes: []string{holder, asker}, Tick: time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.world.Close()) }()
+	if d.holderDir, err = d.world.Person(holder, world.MSPA); err != nil {
+		return err
+	}
+	if d.askerDir, err = d.world.Person(asker, world.MSPB); err != nil {
+		return err
+	}
+	if err := d.tell(); err != nil {
+		return err
+	}
+	if c.Once {
+		d.say("\nAll of it was checked, in %s.", time.Since(began).Round(100*time.Millisecond))
+		return nil
+	}
+	d.invite()
+	<-s.ctx.Done()
+	d.say("\nStopping.")
+	return nil
+}
+
+// demoFolder returns the folder of the world: --dir, which is kept, or a
+// temporary one.
+func demoFolder(s *session) (dir string, temporary bool, err error) {
+	if s.dirGiven {
+		return s.dir, false, os.MkdirAll(s.dir, 0o700)
+	}
+	dir, err = os.MkdirTemp("", "whither-demo-")
+	return dir, true, err
+}
+
+func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
+
+// tell tells the story, step by step, with the very commands that a person
+// would type, and checks what each one says.
+func (d *demo) tell() error {
+	d.say("A federation runs on this machine: %s, %s, %s, %s, %s,", world.DP, world.MSPA, world.MSPB, world.ProverA, world.ProverB)
+	d.say("and beside it a mail provider for %s and a DNS server. All sockets are real.", world.MailDomain)
+	steps := []struct {
+		title string
+		do    func() error
+	}{
+		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
+		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
+		{"The asker asks again", d.ask},
+		{"Anyone can verify the mapping offline, with the registry's root alone", d.verify},
+		{"A changed mapping is not believed", d.verifyChanged},
+		{"The holder replaces the mapping: registered, and not to be found", d.unlist},
+		{"… and withdraws it", d.withdraw},
+		{"For what follows the holder enrols again", d.enrolAgain},
+	}
+	for i, step := range steps {
+		d.say("\n%d. %s", i+1, step.title)
+		if err := step.do(); err != nil {
+			return fmt.Errorf("step %d (%s): %w", i+1, step.title, err)
+		}
+	}
+	d.say("\nWhat each party saw")
+	return d.whatEachSaw()
+}
+
+// command carries out one command line as a person would and shows it. For a
+// command that only reads it returns what --json prints, else nothing.
+func (d *demo) command(dir string, want int, args ...string) (fields map[string]any, text string, err error) {
+	d.say("   $ whither --dir %s %s", d.short(dir), strings.Join(d.shorten(args), " "))
+	var out bytes.Buffer
+	code := run(d.ctx, append([]string{"--dir", dir}, args...), strings.NewReader(""), &out, &out)
+	for line := range strings.Lines(out.String()) {
+		d.say("     %s", strings.TrimRight(line, "\n"))
+	}
+	if code != want {
+		return nil, "", fmt.Errorf("the command exits with %d, not %d", code, want)
+	}
+	if want != 0 || (args[0] != "lookup" && args[0] != "verify") {
+		return nil, out.String(), nil
+	}
+	var data bytes.Buffer
+	if code := run(d.ctx, append([]string{"--dir", dir, "--json"}, args...), strings.NewReader(""), &data, io.Discard); code != 0 {
+		return nil, "", fmt.Errorf("with --json the command exits with %d", code)
+	}
+	if err := json.Unmarshal(data.Bytes(), &fields); err != nil {
+		return nil, "", fmt.Errorf("--json printed no JSON: %w", err)
+	}
+	return fields, out.String(), nil
+}
+
+// short shows a path of the world without the temporary folder's name.
+func (d *demo) short(path string) string {
+	if rel, err := filepath.Rel(d.world.Path(), path); err == nil && !strings.HasPrefix(rel, "..") {
+		return filepath.Join("DEMO", rel)
+	}
+	return path
+}
+
+func (d *demo) shorten(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		if filepath.IsAbs(a) {
+			out[i] = d.short(a)
+		}
+	}
+	return out
+}
+
+// outcome asks about an address and returns the outcome and its mappings.
+func (d *demo) outcome(address string) (string, []any, error) {
+	fields, _, err := d.command(d.askerDir, 0, "lookup", address)
+	if err != nil {
+		return "", nil, err
+	}
+	answers, _ := fields["answers"].([]any)
+	if len(answers) != 1 {
+		return "", nil, fmt.Errorf("%d answers to one question", len(answers))
+	}
+	answer, _ := answers[0].(map[string]any)
+	outcome, _ := answer["outcome"].(string)
+	mappings, _ := answer["mappings"].([]any)
+	return outcome, mappings, nil
+}
+
+// expect asks about the holder's address and checks the outcome.
+func (d *demo) expect(want string) error {
+	got, _, err := d.outcome(address)
+	if err == nil && got != want {
+		err = fmt.Errorf("the answer is %q, not %q", got, want)
+	}
+	return err
+}
+
+func (d *demo) askInVain() error {
+	// A world that is started again has what the last one left.
+	ids, err := (&folder{dir: d.holderDir}).ownIDs()
+	if err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		d.say("   (the holder is enrolled from the last time)")
+		for _, id := range ids {
+			if _, _, err := d.command(d.holderDir, 0, "withdraw", id); err != nil {
+				return err
+			}
+		}
+	}
+	return d.expect(wire.OutcomeNone)
+}
+
+func (d *demo) enrol() error {
+	if _, err := os.Stat(filepath.Join(d.holderDir, "keys", "holder.pem")); errors.Is(err, os.ErrNotExist) {
+		if _, _, err := d.command(d.holderDir, 0, "keygen"); err != nil {
+			return err
+		}
+	}
+	_, text, err := d.command(d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--mailbox", d.world.MailPage)
+	if err == nil && !strings.Contains(text, "evidence level 4") {
+		err = errors.New("it does not say that the evidence reaches level 4")
+	}
+	return err
+}
+
+func (d *demo) enrolAgain() error {
+	if err := d.enrol(); err != nil {
+		return err
+	}
+	return d.expect(wire.OutcomeOne)
+}
+
+func (d *demo) ask() error {
+	outcome, mappings, err := d.outcome(address)
+	if err != nil {
+		return err
+	}
+	if outcome != wire.OutcomeOne || len(mappings) != 1 {
+		return fmt.Errorf("the answer is %q with %d mappings", outcome, len(mappings))
+	}
+	found, _ := mappings[0].(map[string]any)
+	entries, _ := found["entries"].([]any)
+	if len(entries) != 1 {
+		return fmt.Errorf("the mapping lists %d MSPs", len(entries))
+	}
+	entry, _ := entries[0].(map[string]any)
+	if found["csi"] != "mailto:"+address || entry["uri"] != "mimi://"+world.MSPA || found["level"] != float64(4) {
+		return errors.New("another mapping than the one made")
+	}
+	return nil
+}
+
+func (d *demo) export() string { return d.world.Path("people", "found.mapping") }
+
+func (d *demo) verify() error {
+	if _, _, err := d.command(d.askerDir, 0, "lookup", address, "--save", d.export()); err != nil {
+		return err
+	}
+	fields, _, err := d.command(d.askerDir, 0, "verify", d.export(), "--root", d.world.RootPath())
+	if err == nil && fields["verified"] != true {
+		err = errors.New("it does not say so")
+	}
+	return err
+}
+
+func (d *demo) verifyChanged() error {
+	b, err := os.ReadFile(d.export())
+	if err != nil {
+		return err
+	}
+	// The same mapping for another address, as a DP might like to make it.
+	other := append([]byte("r"), address[1:]...)
+	if !bytes.Contains(b, []byte(address)) {
+		return errors.New("the address is not in the export")
+	}
+	b = bytes.Replace(b, []byte(address), other, 1)
+	changed := d.world.Path("people", "changed.mapping")
+	if err := os.WriteFile(changed, b, 0o600); err != nil {
+		return err
+	}
+	_, text, err := d.command(d.askerDir, 1, "verify", changed, "--root", d.world.RootPath())
+	if err == nil && !strings.Contains(text, "NOT TRUE") {
+		err = errors.New("it does not say so")
+	}
+	return err
+}
+
+// ownID returns the id of the holder's one mapping.
+func (d *demo) ownID() (string, error) {
+	ids, err := (&folder{dir: d.holderDir}).ownIDs()
+	if err != nil {
+		return "", err
+	}
+	if len(ids) != 1 {
+		return "", fmt.Errorf("the holder has %d mappings, not one", len(ids))
+	}
+	return ids[0], nil
+}
+
+func (d *demo) unlist() error {
+	id, err := d.ownID()
+	if err != nil {
+		return err
+	}
+	if _, _, err := d.command(d.holderDir, 0, "replace", id[:8], "--unlisted"); err != nil {
+		return err
+	}
+	return d.expect(wire.OutcomeUnlisted)
+}
+
+func (d *demo) withdraw() error {
+	id, err := d.ownID()
+	if err != nil {
+		return err
+	}
+	if _, _, err := d.command(d.holderDir, 0, "withdraw", id[:8]); err != nil {
+		return err
+	}
+	return d.expect(wire.OutcomeNone)
+}
+
+// sight is what one party can know from all the messages that it got.
+type sight struct {
+	messages  int
+	address   bool // the holder's address was in one
+	askedFor  bool // in a question
+	askerName bool // such a question named the asker
+	askedBy   string
+}
+
+// whatEachSaw reads every message that each party got, prints what is in them,
+// and checks that nobody but the asker's own provider saw both ends.
+func (d *demo) whatEachSaw() error {
+	token, err := os.ReadFile(filepath.Join(d.askerDir, "keys", "account.token"))
+	if err != nil {
+		return err
+	}
+	token = bytes.TrimSpace(token)
+	w := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "   PARTY\tMESSAGES\tTHE ADDRESS\tA QUESTION ABOUT IT\tWHO ASKS")
+	for _, name := range []string{world.DP, world.ProverA, world.ProverB, world.MSPA, world.MSPB} {
+		s := d.look(name, token)
+		_, _ = fmt.Fprintf(w, "   %s\t%d\t%s\t%s\t%s\n", name, s.messages, yes(s.address), yes(s.askedFor), s.askedBy)
+		if s.askedFor && s.askerName && name != world.MSPB {
+			err = errors.Join(err, fmt.Errorf("%s saw both who asks and about whom", name))
+		}
+		if name == world.DP && !s.askedFor {
+			err = errors.Join(err, errors.New("the DP saw no question: nothing was watched"))
+		}
+	}
+	return errors.Join(err, w.Flush())
+}
+
+func (d *demo) look(name string, token []byte) sight {
+	s := sight{askedBy: "-"}
+	for _, m := range d.world.Seen(name) {
+		s.messages++
+		about := bytes.Contains(m.Body, []byte(address))
+		s.address = s.address || about
+		if m.Path != wire.PathLookups || !about {
+			continue
+		}
+		s.askedFor = true
+		named := m.Token || bytes.Contains(m.Body, token) || bytes.Contains(m.Body, []byte(asker))
+		s.askerName = s.askerName || named
+		switch {
+		case named:
+			s.askedBy = "its own user, signed in"
+		case m.Party.IsZero():
+			s.askedBy = "somebody without a name"
+		default:
+			s.askedBy = "a user of " + m.Party.String() + ", without a name"
+		}
+	}
+	return s
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// invite prints commands to try by hand.
+func (d *demo) invite() {
+	whither := "go run ./cmd/whither"
+	if exe, err := os.Executable(); err == nil && !strings.Contains(exe, "go-build") {
+		whither = exe
+	}
+	d.say("\nThe federation stays up; stop it with Ctrl-C. In another terminal, try by hand:")
+	d.say("\n  # ask, as the asker")
+	d.say("  %s --dir %s lookup %s %s", whither, d.askerDir, address, nobody)
+	d.say("  %s --dir %s lookup %s --compact --json", whither, d.askerDir, address)
+	d.say("\n  # verify offline")
+	d.say("  %s verify %s --root %s", whither, d.export(), d.world.RootPath())
+	d.say("\n  # the holder's own mappings; enrol the asker by hand, with the mailboxes at %s", d.world.MailPage)
+	d.say("  %s --dir %s list", whither, d.holderDir)
+	d.say("  %s --dir %s keygen", whither, d.askerDir)
+	d.say("  %s --dir %s enrol %s@%s --msp %s", whither, d.askerDir, asker, world.MailDomain, world.MSPB)
+}

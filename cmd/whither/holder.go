@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"whither/client"
+	"whither/internal/keyfile"
+	"whither/internal/world/devmail"
+	"whither/mapping"
+	"whither/registry"
+)
+
+type initCommand struct {
+	Registry string `help:"The federation's signed registry." type:"existingfile" required:"" placeholder:"FILE"`
+	Root     string `help:"Who may sign it; get this by a way that you trust." type:"existingfile" required:"" placeholder:"FILE"`
+	DP       string `help:"The DP to enrol at." name:"dp" required:"" placeholder:"NAME"`
+	MSP      string `help:"An MSP where you have an account." name:"msp" placeholder:"NAME"`
+	Token    string `help:"File with the token that signs you in there." type:"existingfile" placeholder:"FILE"`
+}
+
+// Run makes the folder.
+func (c initCommand) Run(s *session) error {
+	f := &folder{dir: s.dir, now: s.now}
+	if _, err := os.Stat(f.path("client.toml")); err == nil {
+		return fmt.Errorf("%s is a folder of whither already", s.dir)
+	}
+	if (c.MSP == "") != (c.Token == "") {
+		return fmt.Errorf("%w: --msp and --token go together", errUsage)
+	}
+	settings := settings{DP: c.DP}
+	if _, err := registry.ParsePartyID(c.DP); err != nil {
+		return fmt.Errorf("%w: --dp: %w", errUsage, err)
+	}
+	files := map[string]string{c.Registry: "registry.cose", c.Root: "root.toml"}
+	if c.MSP != "" {
+		settings.Accounts = []account{{MSP: c.MSP, Token: "keys/account.token"}}
+		files[c.Token] = "keys/account.token"
+	}
+	for from, to := range files {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(f.path(to), b); err != nil {
+			return err
+		}
+	}
+	var text strings.Builder
+	if err := toml.NewEncoder(&text).Encode(settings); err != nil {
+		return err
+	}
+	if err := writeFile(f.path("client.toml"), []byte(text.String())); err != nil {
+		return err
+	}
+	if _, err := openFolder(s); err != nil {
+		return err
+	}
+	return s.print(map[string]string{"folder": s.dir}, "made "+s.dir+"; next: whither keygen")
+}
+
+type keygenCommand struct{}
+
+// Run makes the holder's key, once.
+func (keygenCommand) Run(s *session) error {
+	f := &folder{dir: s.dir}
+	k, err := keyfile.MakeSigning(f.path("keys", "holder.pem"))
+	if errors.Is(err, os.ErrExist) {
+		return errors.New("there is a key already; a new one would make you somebody else")
+	}
+	if err != nil {
+		return err
+	}
+	id := k.Public().ID().String()
+	return s.print(map[string]string{"key": id}, "made key "+id)
+}
+
+type enrolCommand struct {
+	Address   string        `arg:"" help:"The address, as bob@example.org."`
+	MSP       []string      `help:"MSP where you can be reached; none: registered, and not to be found." name:"msp" placeholder:"NAME"`
+	Tag       []string      `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
+	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
+	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
+	Mailbox   string        `help:"A development mailbox that reads and replies by itself (whither demo prints one)." placeholder:"URL"`
+	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
+}
+
+// Run enrols, or goes on with an enrolment that was interrupted.
+func (c enrolCommand) Run(s *session) error {
+	if c.Unlisted != (len(c.MSP) == 0) {
+		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
+	}
+	f, err := openFolder(s)
+	if err != nil {
+		return err
+	}
+	wish, err := f.wish(c.Address, c.MSP, c.Tag, c.Residency)
+	if err != nil {
+		return err
+	}
+	return f.enrol(s, wish, c.Mailbox, c.Timeout)
+}
+
+// wish collects what an enrolment needs from the folder.
+func (f *folder) wish(address string, msps, tags, residency []string) (client.Wish, error) {
+	id, err := parseCSI(address)
+	if err != nil {
+		return client.Wish{}, err
+	}
+	dp, err := registry.ParsePartyID(f.settings.DP)
+	if err != nil {
+		return client.Wish{}, err
+	}
+	k, err := f.holderKey()
+	if err != nil {
+		return client.Wish{}, err
+	}
+	w := client.Wish{CSI: id, Key: k, DP: dp, Tags: tags, Residency: residency, Tokens: make(map[registry.PartyID]string)}
+	for _, name := range msps {
+		id, token, err := f.account(name)
+		if err != nil {
+			return client.Wish{}, err
+		}
+		w.MSPs = append(w.MSPs, id)
+		w.Tokens[id] = token
+	}
+	return w, nil
+}
+
+// enrol runs an enrolment and keeps what comes of it.
+func (f *folder) enrol(s *session, w client.Wish, mailbox string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+	defer cancel()
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var h client.Holder = &terminal{in: bufio.NewReader(s.in), out: s.errOut}
+	if mailbox != "" {
+		h = devmail.NewMailbox(mailbox, w.CSI)
+	}
+	say := func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) }
+	e, finish, err := f.journal(w)
+	if err != nil {
+		return err
+	}
+	done, err := c.Enrol(ctx, w, h, e, say)
+	if err := finish(err); err != nil {
+		return err
+	}
+	if err := f.saveOwn(done.Mapping, done.Artefact); err != nil {
+		return err
+	}
+	claims := done.Mapping.Claims()
+	return s.print(map[string]any{
+		"id": claims.ID.String(), "lineage": claims.Lineage.String(), "sequence": claims.Sequence,
+		"level": done.Mapping.Evidence().Level, "until": done.Mapping.Until().UTC(), "expires": claims.Expires.UTC(),
+		"bytes": done.Mapping.Bundle().Size(),
+	}, fmt.Sprintf("enrolled: mapping %s, evidence level %d, expires %s", claims.ID, done.Mapping.Evidence().Level, claims.Expires.UTC().Format(time.DateOnly)))
+}
+
+// terminal lets a person answer a mail challenge by hand.
+type terminal struct {
+	in  *bufio.Reader
+	out io.Writer
+}
+
+// SubjectToken asks for the token of the mail.
+func (t *terminal) SubjectToken(_ context.Context, from string) (string, error) {
+	_, _ = fmt.Fprintf(t.out, "\nA mail comes from %s.\nIts subject is \"Whither: TOKEN\". Type the token here: ", from)
+	line, err := t.in.ReadString('\n')
+	token := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "Whither:"))
+	if token == "" {
+		return "", errors.Join(errors.New("no token was typed; run the same command again when the mail is there"), err)
+	}
+	return token, nil
+}
+
+// SendReply shows what to send.
+func (t *terminal) SendReply(_ context.Context, _, _, body string) error {
+	_, _ = fmt.Fprintf(t.out, "\nReply to that mail as plain text, keep its subject, and send exactly this and nothing else:\n\n%s\n\nWaiting for the reply …\n", body)
+	return nil
+}
+
+type listCommand struct{}
+
+// Run lists the person's mappings.
+func (listCommand) Run(s *session) error {
+	f, err := openFolder(s)
+	if err != nil {
+		return err
+	}
+	ids, err := f.ownIDs()
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"ID", "ADDRESS", "AT", "SEQUENCE", "EXPIRES"}}
+	list := []map[string]any{}
+	for _, id := range ids {
+		v, _, err := f.loadOwn(id)
+		if err != nil {
+			rows = append(rows, []string{id, "-", err.Error(), "", ""})
+			list = append(list, map[string]any{"id": id, "problem": err.Error()})
+			continue
+		}
+		c := v.Claims()
+		rows = append(rows, []string{id, c.CSI.Canonical(), providers(c), fmt.Sprint(c.Sequence), c.Expires.UTC().Format(time.DateOnly)})
+		list = append(list, describe(v))
+	}
+	return s.table(list, rows)
+}
+
+type replaceCommand struct {
+	ID        string   `arg:"" help:"The mapping's id, or the beginning of it."`
+	MSP       []string `help:"MSP where you can be reached from now on." name:"msp" placeholder:"NAME"`
+	Tag       []string `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
+	Residency []string `help:"Countries where the mapping may be kept." placeholder:"CC"`
+	Unlisted  bool     `help:"Say that you are registered and do not want to be found."`
+}
+
+// Run replaces a mapping; the evidence is used again.
+func (c replaceCommand) Run(s *session) error {
+	if c.Unlisted != (len(c.MSP) == 0) {
+		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
+	}
+	f, err := openFolder(s)
+	if err != nil {
+		return err
+	}
+	old, o, err := f.loadOwn(c.ID)
+	if err != nil {
+		return err
+	}
+	w, err := f.wish(old.Claims().CSI.Canonical(), c.MSP, c.Tag, c.Residency)
+	if err != nil {
+		return err
+	}
+	w.Replaces = &old
+	cl, err := f.client(s.ctx)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	done, err := cl.Enrol(s.ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) })
+	if err != nil {
+		return err
+	}
+	if err := f.saveOwn(done.Mapping, o.Artefact); err != nil {
+		return err
+	}
+	return s.print(describe(done.Mapping), fmt.Sprintf("replaced: mapping %s is at sequence %d", done.Mapping.Claims().ID, done.Mapping.Claims().Sequence))
+}
+
+type withdrawCommand struct {
+	ID string `arg:"" help:"The mapping's id, or the beginning of it."`
+}
+
+// Run withdraws a mapping.
+func (c withdrawCommand) Run(s *session) error {
+	f, err := openFolder(s)
+	if err != nil {
+		return err
+	}
+	v, _, err := f.loadOwn(c.ID)
+	if err != nil {
+		return err
+	}
+	k, err := f.holderKey()
+	if err != nil {
+		return err
+	}
+	cl, err := f.client(s.ctx)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := cl.Withdraw(s.ctx, v, k); err != nil {
+		return err
+	}
+	id := v.Claims().ID.String()
+	if err := os.Remove(f.path("mappings", id+".json")); err != nil {
+		return err
+	}
+	return s.print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))
+}
+
+// providers names the MSPs of a mapping for people.
+func providers(c mapping.Claims) string {
+	if len(c.Entries) == 0 {
+		return "nowhere (registered, not to be found)"
+	}
+	var out []string
+	for _, e := range c.Entries {
+		text := e.URI
+		if len(e.Tags) > 0 {
+			text += " (" + strings.Join(e.Tags, ", ") + ")"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// describe is a mapping in JSON for machines.
+func describe(v mapping.Verified) map[string]any {
+	c := v.Claims()
+	entries := []map[string]any{}
+	for _, e := range c.Entries {
+		entries = append(entries, map[string]any{"provider": e.Provider, "uri": e.URI, "tags": append([]string{}, e.Tags...)})
+	}
+	return map[string]any{
+		"id": c.ID.String(), "csi": c.CSI.Canonical(), "dp": c.DP, "holder": c.Holder.ID().String(), "entries": entries,
+		"sequence": c.Sequence, "level": v.Evidence().Level, "issued": c.Issued.UTC(), "expires": c.Expires.UTC(),
+		"good_until": v.Until().UTC(), "bytes": v.Bundle().Size(),
+	}
+}

@@ -1,0 +1,319 @@
+// Package world runs a whole small federation in one process, with real
+// sockets on loopback: a DNS server and a mail provider of the outside world,
+// two provers of different operators, two MSPs, and a DP, each from a folder
+// of its own as its daemon would be. The demo is a world; tests give it a
+// clock of their own and let writes fail.
+//
+//	bob's folder ──▶ MSP A ─┐                     ┌─ MSP B ◀── alice's folder
+//	      │                 ├──────▶  DP  ◀───────┘
+//	      └──▶ prover A, prover B ──┘
+//	             │  ▲
+//	             ▼  │ SMTP
+//	        mail provider of example.org, DNS
+//
+// Nothing in it is a stand-in for a party: only the outside world (DNS, the
+// mail provider) is made here, and it speaks the real protocols.
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"whither/internal/endpoint"
+	"whither/internal/keyfile"
+	"whither/internal/msp"
+	"whither/internal/party"
+	"whither/internal/sqlstore"
+	"whither/internal/world/devmail"
+	"whither/internal/world/mailnet"
+	"whither/key"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// Names of the world's parties.
+const (
+	DP      = "dp.example"
+	MSPA    = "msp-a.example"
+	MSPB    = "msp-b.example"
+	ProverA = "prover-a.example"
+	ProverB = "prover-b.example"
+	// MailDomain is the domain of the world's mail provider.
+	MailDomain = "example.org"
+)
+
+// Config starts a world.
+type Config struct {
+	Dir string // empty or made by an earlier world
+	Now func() time.Time
+	Log *slog.Logger
+	// Mailboxes are the local parts of the mail provider's mailboxes.
+	Mailboxes []string
+	// Tick is how often parties look for due work.
+	Tick time.Duration
+	// Fault, if not nil, is asked before each write of the DP's store.
+	Fault func(write string) sqlstore.Fault
+}
+
+// World is a running federation.
+type World struct {
+	Mail     *mailnet.Network
+	Provider *mailnet.Provider
+	MailPage string // URL of the mailboxes' page
+
+	config   Config
+	root     key.Private
+	accounts map[string]*msp.Accounts
+	parties  []*member
+	record   registry.Record
+
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+	mu      sync.Mutex
+	failure error
+	seen    map[string][]endpoint.Seen
+	closers []func() error
+}
+
+// member is a party of the world.
+type member struct {
+	name     string
+	role     registry.Role
+	operator string
+	bit      *uint16
+	keys     party.Keys
+	listener net.Listener
+	// make writes the secrets of a new folder beyond the party's keys.
+	make func(dir string) error
+	// open prepares the party and returns what serves until ctx ends.
+	open func(ctx context.Context, m *member) (serve func(context.Context) error, err error)
+}
+
+// Start starts a world in a folder, or starts the folder's world again.
+func Start(ctx context.Context, c Config) (*World, error) {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w := &World{
+		config: c, stop: stop, accounts: make(map[string]*msp.Accounts), seen: make(map[string][]endpoint.Seen),
+	}
+	if err := w.start(ctx, running); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *World) start(ctx, running context.Context) error {
+	if err := w.startMail(); err != nil {
+		return err
+	}
+	w.parties = w.members()
+	for _, m := range w.parties {
+		if err := w.prepare(m); err != nil {
+			return fmt.Errorf("world: %s: %w", m.name, err)
+		}
+	}
+	if err := w.publish(); err != nil {
+		return fmt.Errorf("world: registry: %w", err)
+	}
+	for _, m := range w.parties {
+		serve, err := m.open(ctx, m)
+		if err != nil {
+			return fmt.Errorf("world: %s: %w", m.name, err)
+		}
+		w.run(running, m.name, serve)
+	}
+	return w.servePage(running)
+}
+
+// run keeps a party going until the world closes; its failure is the world's.
+func (w *World) run(ctx context.Context, name string, serve func(context.Context) error) {
+	w.ended.Go(func() {
+		if err := serve(ctx); err != nil && ctx.Err() == nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failure = errors.Join(w.failure, fmt.Errorf("world: %s: %w", name, err))
+		}
+	})
+}
+
+// Err returns what has gone wrong with a party since the start.
+func (w *World) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failure
+}
+
+// Close stops every party and waits for it.
+func (w *World) Close() error {
+	w.stop()
+	w.ended.Wait()
+	err := w.Err()
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, w.closers[i]())
+	}
+	return err
+}
+
+// startMail starts the outside world.
+func (w *World) startMail() error {
+	var err error
+	if w.Mail, err = mailnet.New(mailnet.Config{Now: w.config.Now}); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, w.Mail.Close)
+	w.Provider, err = w.Mail.AddProvider(MailDomain, mailnet.RSA2048, w.addresses()...)
+	return err
+}
+
+// addresses returns the world's mail addresses.
+func (w *World) addresses() []string {
+	var out []string
+	for _, m := range w.config.Mailboxes {
+		out = append(out, m+"@"+MailDomain)
+	}
+	return out
+}
+
+// servePage starts the mailboxes' page.
+func (w *World) servePage(ctx context.Context) error {
+	l, err := listen()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: devmail.New(w.Provider, w.addresses()...).Handler(), ReadHeaderTimeout: 5 * time.Second}
+	w.MailPage = "http://" + l.Addr().String()
+	w.run(ctx, "mail page", func(context.Context) error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	w.run(ctx, "mail page", func(ctx context.Context) error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	return nil
+}
+
+func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+
+// Path returns a path below the world's folder.
+func (w *World) Path(parts ...string) string {
+	return filepath.Join(append([]string{w.config.Dir}, parts...)...)
+}
+
+// RegistryPath and RootPath are the federation's files.
+func (w *World) RegistryPath() string { return w.Path("registry", "registry.cose") }
+
+// RootPath is the file with the registry's root.
+func (w *World) RootPath() string { return w.Path("registry", "root.toml") }
+
+// prepare makes or loads a party's folder and opens its listener.
+func (w *World) prepare(m *member) error {
+	dir := w.Path(m.name)
+	var err error
+	m.keys, err = party.Load(dir)
+	if errors.Is(err, keyfile.ErrMissing) {
+		if err := m.make(dir); err != nil {
+			return err
+		}
+		m.keys, err = party.Load(dir)
+	}
+	if err != nil {
+		return err
+	}
+	m.listener, err = listen()
+	return err
+}
+
+// publish signs the registry, with the endpoints of this start.
+func (w *World) publish() error {
+	now := w.config.Now()
+	root, err := keyfile.Signing(w.Path("registry", "root.pem"))
+	if errors.Is(err, keyfile.ErrMissing) {
+		root, err = keyfile.MakeSigning(w.Path("registry", "root.pem"))
+	}
+	if err != nil {
+		return err
+	}
+	w.root = root
+	w.record = registry.Record{
+		// Later starts get later versions, so that nobody refuses them as a rollback.
+		Version: uint64(now.UnixMilli()), Federation: "federation.example", Issued: now, Expires: now.AddDate(0, 0, 30),
+		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}},
+	}
+	since := now.Add(-time.Hour)
+	for _, m := range w.parties {
+		e, err := m.entry(since, now)
+		if err != nil {
+			return err
+		}
+		w.record.Parties = append(w.record.Parties, e)
+	}
+	if err := os.WriteFile(w.RootPath(), update.FormatRoot(registry.Root{Threshold: 1, Keys: []key.Public{root.Public()}}), 0o600); err != nil {
+		return err
+	}
+	return w.sign()
+}
+
+// sign writes the record as it stands.
+func (w *World) sign() error {
+	b, err := registry.Sign(w.record, w.root)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.RegistryPath(), b, 0o600)
+}
+
+// entry is a party's grant and self record.
+func (m *member) entry(since, now time.Time) (registry.Entry, error) {
+	id, err := registry.ParsePartyID(m.name)
+	if err != nil {
+		return registry.Entry{}, err
+	}
+	operator, err := registry.ParseOperator(m.operator)
+	if err != nil {
+		return registry.Entry{}, err
+	}
+	self, err := m.keys.Self(id, m.role, "https://"+m.listener.Addr().String(), since, now)
+	if err != nil {
+		return registry.Entry{}, err
+	}
+	return registry.Entry{Self: self, Grant: registry.Grant{
+		ID: id, Operator: operator, OperatorKey: m.keys.Operator.Public(), Roles: []registry.Role{m.role},
+		Jurisdictions: []string{"CH"}, Bit: m.bit, Standing: registry.Standing{State: registry.Active, Since: since.Unix()},
+	}}, nil
+}
+
+// writeNew writes a file that only its owner reads, and its folder.
+func writeNew(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o600)
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return writeNew(to, b)
+}
+
+// exists reports whether a file is there.
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
