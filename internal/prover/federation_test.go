@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -216,6 +217,7 @@ func (f *federation) run(m *member) {
 		done <- p.Serve(ctx, prover.Listeners{Messages: m.listen[0], Mail: m.listen[1], Operations: m.listen[2]})
 	}()
 	m.stop = sync.OnceFunc(func() {
+		f.client.Close() // or HTTP/2 parts in a second
 		cancel()
 		select {
 		case err := <-done:
@@ -236,6 +238,13 @@ func (f *federation) restart(m *member) {
 	f.client.Close()
 	f.open(m)
 	f.run(m)
+}
+
+// in makes a subtest the one that fails.
+func (f *federation) in(t *testing.T) {
+	before := f.t
+	f.t = t
+	t.Cleanup(func() { f.t = before })
 }
 
 // within returns a context that ends the test's patience.
@@ -385,4 +394,14 @@ func (f *federation) checkSilence() {
 			f.t.Errorf("a log line names %q:\n%s", secret, f.logs.String())
 		}
 	}
+}
+
+// read returns the bytes of a file.
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
