@@ -27,7 +27,7 @@ var rules = house{
 	// must stand here.
 	floors: [][]string{
 		// 0: facts.
-		{".", "internal/canon", "internal/cose", "internal/dkim", "key", "csi", "problem", "registry", "vectors"},
+		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
 		{"possession", "possession/mail", "mapping", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
@@ -73,6 +73,7 @@ var rules = house{
 		"key":                           "internal/canon",
 		"internal/cose":                 "internal/canon key",
 		"internal/dkim":                 "key",
+		"internal/jws":                  "key",
 		"registry":                      "internal/canon internal/cose key",
 		"possession/mail":               "possession",
 		"mapping":                       "possession",
