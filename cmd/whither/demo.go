@@ -60,10 +60,10 @@ func (c demoCommand) Run(s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.world.Close()) }()
-	if d.holderDir, err = d.world.Person(holder, world.MSPA); err != nil {
+	if d.holderDir, err = d.world.Person(s.ctx, holder, world.MSPA); err != nil {
 		return err
 	}
-	if d.askerDir, err = d.world.Person(asker, world.MSPB); err != nil {
+	if d.askerDir, err = d.world.Person(s.ctx, asker, world.MSPB); err != nil {
 		return err
 	}
 	if err := d.tell(); err != nil {

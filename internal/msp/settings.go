@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"whither/cosigner"
+	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/party"
 	"whither/internal/sqlstore/mspstore"
@@ -92,6 +93,8 @@ type Options struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 	Tick time.Duration
+	// Tap is a seam for the demo and tests, nil in production.
+	Tap func(endpoint.Seen)
 }
 
 // OpenAccountsIn opens the account store of an MSP's folder.
@@ -131,7 +134,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() 
 	}
 	m, err := New(Config{
 		Party: id, Key: keys.Sign, TLS: keys.TLS, Offers: cosigner.Secret(offers), Accounts: accounts, Used: used,
-		Registry: source, DP: dp, Budget: s.LookupsPerHour, Tick: o.Tick, Now: o.Now, Log: o.Log,
+		Registry: source, DP: dp, Budget: s.LookupsPerHour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, used.Close())

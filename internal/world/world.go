@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"whither/internal/dp"
 	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/msp"
@@ -70,11 +71,12 @@ type World struct {
 	Provider *mailnet.Provider
 	MailPage string // URL of the mailboxes' page
 
-	config   Config
-	root     key.Private
-	accounts map[string]*msp.Accounts
-	parties  []*member
-	record   registry.Record
+	config  Config
+	root    key.Private
+	dp      *dp.DP
+	msps    map[string]*msp.MSP
+	parties []*member
+	record  registry.Record
 
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
@@ -87,13 +89,14 @@ type World struct {
 // member is a party of the world.
 type member struct {
 	name     string
+	id       registry.PartyID
 	role     registry.Role
 	operator string
 	bit      *uint16
 	keys     party.Keys
 	listener net.Listener
 	// make writes the secrets of a new folder beyond the party's keys.
-	make func(dir string) error
+	make func(m *member) error
 	// open prepares the party and returns what serves until ctx ends.
 	open func(ctx context.Context, m *member) (serve func(context.Context) error, err error)
 }
@@ -102,7 +105,7 @@ type member struct {
 func Start(ctx context.Context, c Config) (*World, error) {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w := &World{
-		config: c, stop: stop, accounts: make(map[string]*msp.Accounts), seen: make(map[string][]endpoint.Seen),
+		config: c, stop: stop, msps: make(map[string]*msp.MSP), seen: make(map[string][]endpoint.Seen),
 	}
 	if err := w.start(ctx, running); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -220,9 +223,12 @@ func (w *World) RootPath() string { return w.Path("registry", "root.toml") }
 func (w *World) prepare(m *member) error {
 	dir := w.Path(m.name)
 	var err error
+	if m.id, err = registry.ParsePartyID(m.name); err != nil {
+		return err
+	}
 	m.keys, err = party.Load(dir)
 	if errors.Is(err, keyfile.ErrMissing) {
-		if err := m.make(dir); err != nil {
+		if err := m.make(m); err != nil {
 			return err
 		}
 		m.keys, err = party.Load(dir)
@@ -275,20 +281,16 @@ func (w *World) sign() error {
 
 // entry is a party's grant and self record.
 func (m *member) entry(since, now time.Time) (registry.Entry, error) {
-	id, err := registry.ParsePartyID(m.name)
-	if err != nil {
-		return registry.Entry{}, err
-	}
 	operator, err := registry.ParseOperator(m.operator)
 	if err != nil {
 		return registry.Entry{}, err
 	}
-	self, err := m.keys.Self(id, m.role, "https://"+m.listener.Addr().String(), since, now)
+	self, err := m.keys.Self(m.id, m.role, "https://"+m.listener.Addr().String(), since, now)
 	if err != nil {
 		return registry.Entry{}, err
 	}
 	return registry.Entry{Self: self, Grant: registry.Grant{
-		ID: id, Operator: operator, OperatorKey: m.keys.Operator.Public(), Roles: []registry.Role{m.role},
+		ID: m.id, Operator: operator, OperatorKey: m.keys.Operator.Public(), Roles: []registry.Role{m.role},
 		Jurisdictions: []string{"CH"}, Bit: m.bit, Standing: registry.Standing{State: registry.Active, Since: since.Unix()},
 	}}, nil
 }

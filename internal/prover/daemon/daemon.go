@@ -29,6 +29,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/party"
 	"whither/internal/prover"
@@ -49,7 +50,9 @@ type Options struct {
 	Tick time.Duration // see prover.Config
 	// World is the mail that the prover is part of; nil: the Internet's.
 	World *World
-	Fault func(write string) sqldb.Fault // a seam for tests; nil in production
+	// Fault and Tap are seams for the demo and tests, nil in production.
+	Fault func(write string) sqldb.Fault
+	Tap   func(endpoint.Seen)
 }
 
 // World is another mail than the Internet's.
@@ -135,7 +138,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prove
 	}
 	p, err := prover.New(ctx, prover.Config{
 		Party: id, Key: keys.Sign, TLS: keys.TLS, Registry: source, Store: store, Mail: m,
-		Limits: prover.Limits(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log,
+		Limits: prover.Limits(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
