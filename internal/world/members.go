@@ -108,6 +108,7 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 		return nil, errors.Join(err, smtp.Close())
 	}
 	w.closers = append(w.closers, closeStore)
+	w.provers = append(w.provers, p)
 	return func(ctx context.Context) error {
 		return p.Serve(ctx, prover.Listeners{Messages: m.listener, Mail: smtp})
 	}, nil

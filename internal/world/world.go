@@ -33,6 +33,7 @@ import (
 	"whither/internal/keyfile"
 	"whither/internal/msp"
 	"whither/internal/party"
+	"whither/internal/prover"
 	"whither/internal/sqlstore"
 	"whither/internal/world/devmail"
 	"whither/internal/world/mailnet"
@@ -74,6 +75,7 @@ type World struct {
 	config  Config
 	root    key.Private
 	dp      *dp.DP
+	provers []*prover.Prover
 	msps    map[string]*msp.MSP
 	parties []*member
 	record  registry.Record
@@ -163,6 +165,32 @@ func (w *World) Close() error {
 		err = errors.Join(err, w.closers[i]())
 	}
 	return err
+}
+
+// Step has every party do what is due at the world's time, now.
+func (w *World) Step(ctx context.Context) error {
+	now := w.config.Now()
+	err := w.dp.Step(ctx, now)
+	for _, m := range w.msps {
+		err = errors.Join(err, m.Step(ctx, now))
+	}
+	for _, p := range w.provers {
+		err = errors.Join(err, p.Step(ctx, now))
+	}
+	return err
+}
+
+// SetStanding publishes a registry in which a party's standing has changed.
+// Parties take it over when they look for it next.
+func (w *World) SetStanding(party string, s registry.Standing) error {
+	for i := range w.record.Parties {
+		if g := &w.record.Parties[i].Grant; g.ID.String() == party {
+			g.Standing = s
+			w.record.Version++
+			return w.sign()
+		}
+	}
+	return fmt.Errorf("world: no party %s", party)
 }
 
 // startMail starts the outside world.
