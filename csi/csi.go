@@ -3,7 +3,7 @@
 //
 // Specification: docs/spec/csi.md; the reasons are in docs/adr/0010-csi.md.
 // The rules come from RFC 3966 and ITU-T E.164 (tel), RFC 6068, RFC 5321 and
-// RFC 5890–5893 (mailto).
+// RFC 5890–5893 (mailto), RFC 7565 (acct).
 //
 // # Promises
 //
@@ -55,6 +55,7 @@ type Scheme string
 const (
 	Tel    Scheme = "tel"
 	Mailto Scheme = "mailto"
+	Acct   Scheme = "acct"
 )
 
 // ID is a cross-service identifier in canonical form. It is comparable and can

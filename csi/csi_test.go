@@ -35,8 +35,9 @@ func TestZeroID(t *testing.T) {
 }
 
 func TestOtherSchemesAccessorsAreEmpty(t *testing.T) {
-	tel, mail := mustParse(t, "tel:+14085550123"), mustParse(t, "mailto:bob@example.org")
-	if tel.Address() != "" || tel.Domain() != "" || mail.PASSporTDigits() != "" || mail.ENUM() != "" || mail.CAMARA() != "" {
+	tel, mail, handle := mustParse(t, "tel:+14085550123"), mustParse(t, "mailto:bob@example.org"), mustParse(t, "acct:bob@example.org")
+	if tel.Address() != "" || tel.Domain() != "" || mail.PASSporTDigits() != "" || mail.ENUM() != "" || mail.CAMARA() != "" ||
+		handle.Address() != "" || handle.Domain() != "" || handle.PASSporTDigits() != "" {
 		t.Error("an accessor answered for another scheme")
 	}
 }
@@ -48,6 +49,9 @@ func TestIDsCompare(t *testing.T) {
 	}
 	if a == mustParse(t, "mailto:alice@example.org") {
 		t.Error("two addresses are one ID")
+	}
+	if a == mustParse(t, "acct:bob@example.org") {
+		t.Error("a mailbox and an account are one ID")
 	}
 }
 
@@ -80,6 +84,10 @@ func checkAccepted(t rapid.TB, input string, id csi.ID) {
 	case csi.Mailto:
 		if "mailto:"+id.Address() != c || !strings.HasSuffix(id.Address(), "@"+id.Domain()) {
 			t.Fatalf("parts of %q", input)
+		}
+	case csi.Acct:
+		if id.Address()+id.Domain()+id.CAMARA() != "" {
+			t.Fatalf("%q is a handle and has an address or a number", input)
 		}
 	default:
 		t.Fatalf("%q has scheme %q", input, id.Scheme())
@@ -125,6 +133,7 @@ func FuzzUnmarshalText(f *testing.F) {
 	f.Add([]byte("tel:+14085550123"))
 	f.Add([]byte("mailto:bob@example.org"))
 	f.Add([]byte("mailto:Bob@example.org"))
+	f.Add([]byte("acct:bob@social.example"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c csi.Clear
 		if err := c.UnmarshalText(text); err != nil {

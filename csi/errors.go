@@ -41,7 +41,7 @@ func (r Reason) Error() string {
 func (r Reason) text() string {
 	switch r {
 	case ErrScheme:
-		return "unknown kind of identifier: write tel:+… or mailto:…"
+		return "unknown kind of identifier: write tel:+…, mailto:… or acct:…"
 	case ErrOverlong:
 		return "too long: check for pasted text around the identifier"
 	case ErrControl:

@@ -8,7 +8,8 @@ const (
 )
 
 // canonicalAddress reads the part of a mailto URI after the colon: one address,
-// no headers, no percent-encoding.
+// no headers, no percent-encoding. The part of an acct URI is read by the same
+// rules, a subset of RFC 7565 section 7 in which nothing has two spellings.
 //
 // The local part is lower-cased: RFC 5321 §2.4 lets hosts tell case apart, but
 // none of size does, and two spellings of one mailbox must not be two people.

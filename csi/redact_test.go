@@ -45,7 +45,7 @@ type holder struct {
 
 func holders(t *testing.T) []any {
 	var out []any
-	for _, s := range []string{"tel:+14085550123", "mailto:bob@example.org"} {
+	for _, s := range []string{"tel:+14085550123", "mailto:bob@example.org", "acct:bob@example.org"} {
 		id := mustParse(t, s)
 		h := holder{id, csi.Clear{ID: id}, id, []csi.ID{id}, map[csi.ID]csi.ID{id: id}, &id}
 		out = append(out, id, &id, csi.Clear{ID: id}, &csi.Clear{ID: id}, []csi.ID{id}, map[csi.ID]int{id: 1}, h, &h, []any{h}, struct{ any }{id})
@@ -67,7 +67,7 @@ func TestNoVerbShowsAnID(t *testing.T) {
 }
 
 func TestPrintedForm(t *testing.T) {
-	for s, want := range map[string]string{"tel:+14085550123": "tel:…", "mailto:bob@example.org": "mailto:…"} {
+	for s, want := range map[string]string{"tel:+14085550123": "tel:…", "mailto:bob@example.org": "mailto:…", "acct:bob@example.org": "acct:…"} {
 		id := mustParse(t, s)
 		for _, got := range []string{id.String(), id.GoString(), fmt.Sprintf("%v", id), fmt.Sprintf("%#v", id), fmt.Sprintf("%q", id), id.LogValue().String(), csi.Clear{ID: id}.String()} {
 			if got != want {

@@ -39,6 +39,8 @@ var builtin = Table{rows: []Row{
 	{Scheme: Tel, Canonicalise: canonicalTel, Home: homeOfTel},
 	// A mail address has no home: see docs/adr/0010-csi.md.
 	{Scheme: Mailto, Canonicalise: canonicalAddress},
+	// A handle is written as an address is; who issues it is the host's owner.
+	{Scheme: Acct, Canonicalise: canonicalAddress},
 }}
 
 // Default is the table that [Parse] uses.

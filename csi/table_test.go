@@ -3,6 +3,8 @@ package csi_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,42 @@ func TestR08FurtherSchemeIsOneRow(t *testing.T) {
 	}
 	if id.Home() != nil {
 		t.Error("the default table knows the home of a foreign scheme")
+	}
+}
+
+// TestR08ThirdKindTookOneRow: handles came as the third kind, after numbers and
+// addresses. Taking the row out takes the kind out and leaves the others; and the
+// package's code speaks of it in two places, the name and the row.
+func TestR08ThirdKindTookOneRow(t *testing.T) {
+	if got := csi.Default().Schemes(); !slices.Equal(got, []csi.Scheme{csi.Tel, csi.Mailto, csi.Acct}) {
+		t.Fatalf("schemes %v", got)
+	}
+	id := mustParse(t, "ACCT:Bob@Social.EXAMPLE")
+	if id.Canonical() != "acct:bob@social.example" || id.Scheme() != csi.Acct || id.String() != "acct:…" || id.Home() != nil {
+		t.Errorf("%s of scheme %s printed %s at home in %v", id.Canonical(), id.Scheme(), id, id.Home())
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mentions []string
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(string(b), "\n") {
+			if strings.Contains(line, "Acct") {
+				mentions = append(mentions, strings.Join(strings.Fields(line), " "))
+			}
+		}
+	}
+	want := []string{`Acct Scheme = "acct"`, "{Scheme: Acct, Canonicalise: canonicalAddress},"}
+	if !slices.Equal(mentions, want) {
+		t.Errorf("the third kind is mentioned in %q", mentions)
 	}
 }
 
