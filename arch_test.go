@@ -63,7 +63,7 @@ var rules = house{
 		translog internal/privacy/ohttp internal/privacy/token internal/privacy/oprf internal/privacy/vrf
 		internal/privacy/pir
 		internal/dp/federation internal/dp/snapshot internal/limit
-		issuer relay csi/national internal/dp/console
+		issuer relay internal/dp/console
 		internal/storetest
 		internal/monitor internal/simulate internal/bench
 		cmd/whither-relay cmd/whither-monitor
