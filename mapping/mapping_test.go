@@ -274,8 +274,10 @@ func TestR05ReceiptsBindAndReachTheLevel(t *testing.T) {
 		{"different keys seen", [][]byte{f.SignReceipt(good(reply), worldtest.ProverA), f.SignReceipt(bent(witness, func(r *possession.Receipt) {
 			r.KeySeen[0] ^= 1
 		}), worldtest.ProverB)}, mapping.ErrLevel},
-		{"no key seen", [][]byte{f.SignReceipt(bent(reply, func(r *possession.Receipt) { r.KeySeen = [32]byte{} }), worldtest.ProverA),
-			f.SignReceipt(bent(witness, func(r *possession.Receipt) { r.KeySeen = [32]byte{} }), worldtest.ProverB)}, mapping.ErrLevel},
+		{"no key seen", [][]byte{
+			f.SignReceipt(bent(reply, func(r *possession.Receipt) { r.KeySeen = [32]byte{} }), worldtest.ProverA),
+			f.SignReceipt(bent(witness, func(r *possession.Receipt) { r.KeySeen = [32]byte{} }), worldtest.ProverB),
+		}, mapping.ErrLevel},
 		{"different artefacts", [][]byte{f.SignReceipt(good(reply), worldtest.ProverA), f.SignReceipt(bent(witness, func(r *possession.Receipt) {
 			r.Artefact[0] ^= 1
 		}), worldtest.ProverB)}, mapping.ErrLevel},

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +29,7 @@ type lookupCommand struct {
 }
 
 // Run asks and prints what verified.
-func (c lookupCommand) Run(s *session) error {
+func (c lookupCommand) Run(ctx context.Context, s *session) error {
 	f, err := openFolder(s)
 	if err != nil {
 		return err
@@ -50,12 +52,12 @@ func (c lookupCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(s.ctx)
+	cl, err := f.client(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	answers, err := cl.Lookup(s.ctx, msp, token, q)
+	answers, err := cl.Lookup(ctx, msp, token, q)
 	if err != nil {
 		return err
 	}
@@ -69,16 +71,15 @@ func (c lookupCommand) Run(s *session) error {
 
 // saveFirst writes the first mapping of the answers as an export file.
 func (f *folder) saveFirst(path string, answers client.Answers) error {
-	for _, a := range answers.Answers {
-		for _, m := range a.Mappings {
-			b, err := client.NewExport(m.Verified, f.source.File()).Encode()
-			if err != nil {
-				return err
-			}
-			return writeFile(path, b)
-		}
+	i := slices.IndexFunc(answers.Answers, func(a client.Answer) bool { return len(a.Mappings) > 0 })
+	if i < 0 {
+		return errors.New("nothing to save: no mapping was found")
 	}
-	return errors.New("nothing to save: no mapping was found")
+	b, err := client.NewExport(answers.Answers[i].Mappings[0].Verified, f.source.File()).Encode()
+	if err != nil {
+		return err
+	}
+	return writeFile(path, b)
 }
 
 // meaning of each outcome, for people.

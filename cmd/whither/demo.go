@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ type demo struct {
 }
 
 // Run starts a world, shows a discovery in it, and stays up unless told not to.
-func (c demoCommand) Run(s *session) (err error) {
+func (c demoCommand) Run(ctx context.Context, s *session) (err error) {
 	began := time.Now()
 	dir, temporary, err := demoFolder(s)
 	if err != nil {
@@ -53,20 +54,20 @@ func (c demoCommand) Run(s *session) (err error) {
 		log = slog.New(slog.NewTextHandler(s.errOut, nil))
 	}
 	d := &demo{session: s}
-	d.world, err = world.Start(s.ctx, world.Config{
+	d.world, err = world.Start(ctx, world.Config{
 		Dir: dir, Now: s.now, Log: log, Mailboxes: []string{holder, asker}, Tick: time.Second,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.world.Close()) }()
-	if d.holderDir, err = d.world.Person(s.ctx, holder, world.MSPA); err != nil {
+	if d.holderDir, err = d.world.Person(ctx, holder, world.MSPA); err != nil {
 		return err
 	}
-	if d.askerDir, err = d.world.Person(s.ctx, asker, world.MSPB); err != nil {
+	if d.askerDir, err = d.world.Person(ctx, asker, world.MSPB); err != nil {
 		return err
 	}
-	if err := d.tell(); err != nil {
+	if err := d.tell(ctx); err != nil {
 		return err
 	}
 	if c.Once {
@@ -74,7 +75,7 @@ func (c demoCommand) Run(s *session) (err error) {
 		return nil
 	}
 	d.invite()
-	<-s.ctx.Done()
+	<-ctx.Done()
 	d.say("\nStopping.")
 	return nil
 }
@@ -93,12 +94,12 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, forma
 
 // tell tells the story, step by step, with the very commands that a person
 // would type, and checks what each one says.
-func (d *demo) tell() error {
+func (d *demo) tell(ctx context.Context) error {
 	d.say("A federation runs on this machine: %s, %s, %s, %s, %s,", world.DP, world.MSPA, world.MSPB, world.ProverA, world.ProverB)
 	d.say("and beside it a mail provider for %s and a DNS server. All sockets are real.", world.MailDomain)
 	steps := []struct {
 		title string
-		do    func() error
+		do    func(context.Context) error
 	}{
 		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
 		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
@@ -111,7 +112,7 @@ func (d *demo) tell() error {
 	}
 	for i, step := range steps {
 		d.say("\n%d. %s", i+1, step.title)
-		if err := step.do(); err != nil {
+		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("step %d (%s): %w", i+1, step.title, err)
 		}
 	}
@@ -121,10 +122,10 @@ func (d *demo) tell() error {
 
 // command carries out one command line as a person would and shows it. For a
 // command that only reads it returns what --json prints, else nothing.
-func (d *demo) command(dir string, want int, args ...string) (fields map[string]any, text string, err error) {
+func (d *demo) command(ctx context.Context, dir string, want int, args ...string) (fields map[string]any, text string, err error) {
 	d.say("   $ whither --dir %s %s", d.short(dir), strings.Join(d.shorten(args), " "))
 	var out bytes.Buffer
-	code := run(d.ctx, append([]string{"--dir", dir}, args...), strings.NewReader(""), &out, &out)
+	code := run(ctx, append([]string{"--dir", dir}, args...), strings.NewReader(""), &out, &out)
 	for line := range strings.Lines(out.String()) {
 		d.say("     %s", strings.TrimRight(line, "\n"))
 	}
@@ -135,7 +136,7 @@ func (d *demo) command(dir string, want int, args ...string) (fields map[string]
 		return nil, out.String(), nil
 	}
 	var data bytes.Buffer
-	if code := run(d.ctx, append([]string{"--dir", dir, "--json"}, args...), strings.NewReader(""), &data, io.Discard); code != 0 {
+	if code := run(ctx, append([]string{"--dir", dir, "--json"}, args...), strings.NewReader(""), &data, io.Discard); code != 0 {
 		return nil, "", fmt.Errorf("with --json the command exits with %d", code)
 	}
 	if err := json.Unmarshal(data.Bytes(), &fields); err != nil {
@@ -164,8 +165,8 @@ func (d *demo) shorten(args []string) []string {
 }
 
 // outcome asks about an address and returns the outcome and its mappings.
-func (d *demo) outcome(address string) (string, []any, error) {
-	fields, _, err := d.command(d.askerDir, 0, "lookup", address)
+func (d *demo) outcome(ctx context.Context, address string) (string, []any, error) {
+	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address)
 	if err != nil {
 		return "", nil, err
 	}
@@ -180,15 +181,15 @@ func (d *demo) outcome(address string) (string, []any, error) {
 }
 
 // expect asks about the holder's address and checks the outcome.
-func (d *demo) expect(want string) error {
-	got, _, err := d.outcome(address)
+func (d *demo) expect(ctx context.Context, want string) error {
+	got, _, err := d.outcome(ctx, address)
 	if err == nil && got != want {
 		err = fmt.Errorf("the answer is %q, not %q", got, want)
 	}
 	return err
 }
 
-func (d *demo) askInVain() error {
+func (d *demo) askInVain(ctx context.Context) error {
 	// A world that is started again has what the last one left.
 	ids, err := (&folder{dir: d.holderDir}).ownIDs()
 	if err != nil {
@@ -197,36 +198,36 @@ func (d *demo) askInVain() error {
 	if len(ids) > 0 {
 		d.say("   (the holder is enrolled from the last time)")
 		for _, id := range ids {
-			if _, _, err := d.command(d.holderDir, 0, "withdraw", id); err != nil {
+			if _, _, err := d.command(ctx, d.holderDir, 0, "withdraw", id); err != nil {
 				return err
 			}
 		}
 	}
-	return d.expect(wire.OutcomeNone)
+	return d.expect(ctx, wire.OutcomeNone)
 }
 
-func (d *demo) enrol() error {
+func (d *demo) enrol(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(d.holderDir, "keys", "holder.pem")); errors.Is(err, os.ErrNotExist) {
-		if _, _, err := d.command(d.holderDir, 0, "keygen"); err != nil {
+		if _, _, err := d.command(ctx, d.holderDir, 0, "keygen"); err != nil {
 			return err
 		}
 	}
-	_, text, err := d.command(d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--mailbox", d.world.MailPage)
+	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--mailbox", d.world.MailPage)
 	if err == nil && !strings.Contains(text, "evidence level 4") {
 		err = errors.New("it does not say that the evidence reaches level 4")
 	}
 	return err
 }
 
-func (d *demo) enrolAgain() error {
-	if err := d.enrol(); err != nil {
+func (d *demo) enrolAgain(ctx context.Context) error {
+	if err := d.enrol(ctx); err != nil {
 		return err
 	}
-	return d.expect(wire.OutcomeOne)
+	return d.expect(ctx, wire.OutcomeOne)
 }
 
-func (d *demo) ask() error {
-	outcome, mappings, err := d.outcome(address)
+func (d *demo) ask(ctx context.Context) error {
+	outcome, mappings, err := d.outcome(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -247,18 +248,18 @@ func (d *demo) ask() error {
 
 func (d *demo) export() string { return d.world.Path("people", "found.mapping") }
 
-func (d *demo) verify() error {
-	if _, _, err := d.command(d.askerDir, 0, "lookup", address, "--save", d.export()); err != nil {
+func (d *demo) verify(ctx context.Context) error {
+	if _, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, "--save", d.export()); err != nil {
 		return err
 	}
-	fields, _, err := d.command(d.askerDir, 0, "verify", d.export(), "--root", d.world.RootPath())
+	fields, _, err := d.command(ctx, d.askerDir, 0, "verify", d.export(), "--root", d.world.RootPath())
 	if err == nil && fields["verified"] != true {
 		err = errors.New("it does not say so")
 	}
 	return err
 }
 
-func (d *demo) verifyChanged() error {
+func (d *demo) verifyChanged(ctx context.Context) error {
 	b, err := os.ReadFile(d.export())
 	if err != nil {
 		return err
@@ -270,10 +271,10 @@ func (d *demo) verifyChanged() error {
 	}
 	b = bytes.Replace(b, []byte(address), other, 1)
 	changed := d.world.Path("people", "changed.mapping")
-	if err := os.WriteFile(changed, b, 0o600); err != nil {
+	if err := writeFile(changed, b); err != nil {
 		return err
 	}
-	_, text, err := d.command(d.askerDir, 1, "verify", changed, "--root", d.world.RootPath())
+	_, text, err := d.command(ctx, d.askerDir, 1, "verify", changed, "--root", d.world.RootPath())
 	if err == nil && !strings.Contains(text, "NOT TRUE") {
 		err = errors.New("it does not say so")
 	}
@@ -292,26 +293,26 @@ func (d *demo) ownID() (string, error) {
 	return ids[0], nil
 }
 
-func (d *demo) unlist() error {
+func (d *demo) unlist(ctx context.Context) error {
 	id, err := d.ownID()
 	if err != nil {
 		return err
 	}
-	if _, _, err := d.command(d.holderDir, 0, "replace", id[:8], "--unlisted"); err != nil {
+	if _, _, err := d.command(ctx, d.holderDir, 0, "replace", id[:8], "--unlisted"); err != nil {
 		return err
 	}
-	return d.expect(wire.OutcomeUnlisted)
+	return d.expect(ctx, wire.OutcomeUnlisted)
 }
 
-func (d *demo) withdraw() error {
+func (d *demo) withdraw(ctx context.Context) error {
 	id, err := d.ownID()
 	if err != nil {
 		return err
 	}
-	if _, _, err := d.command(d.holderDir, 0, "withdraw", id[:8]); err != nil {
+	if _, _, err := d.command(ctx, d.holderDir, 0, "withdraw", id[:8]); err != nil {
 		return err
 	}
-	return d.expect(wire.OutcomeNone)
+	return d.expect(ctx, wire.OutcomeNone)
 }
 
 // sight is what one party can know from all the messages that it got.

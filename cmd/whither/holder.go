@@ -94,7 +94,7 @@ type enrolCommand struct {
 }
 
 // Run enrols, or goes on with an enrolment that was interrupted.
-func (c enrolCommand) Run(s *session) error {
+func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	if c.Unlisted != (len(c.MSP) == 0) {
 		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
 	}
@@ -106,7 +106,7 @@ func (c enrolCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	return f.enrol(s, wish, c.Mailbox, c.Timeout)
+	return f.enrol(ctx, s, wish, c.Mailbox, c.Timeout)
 }
 
 // wish collects what an enrolment needs from the folder.
@@ -136,8 +136,8 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 }
 
 // enrol runs an enrolment and keeps what comes of it.
-func (f *folder) enrol(s *session, w client.Wish, mailbox string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, mailbox string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := f.client(ctx)
 	if err != nil {
@@ -228,7 +228,7 @@ type replaceCommand struct {
 }
 
 // Run replaces a mapping; the evidence is used again.
-func (c replaceCommand) Run(s *session) error {
+func (c replaceCommand) Run(ctx context.Context, s *session) error {
 	if c.Unlisted != (len(c.MSP) == 0) {
 		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
 	}
@@ -245,12 +245,12 @@ func (c replaceCommand) Run(s *session) error {
 		return err
 	}
 	w.Replaces = &old
-	cl, err := f.client(s.ctx)
+	cl, err := f.client(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	done, err := cl.Enrol(s.ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) })
+	done, err := cl.Enrol(ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) })
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ type withdrawCommand struct {
 }
 
 // Run withdraws a mapping.
-func (c withdrawCommand) Run(s *session) error {
+func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 	f, err := openFolder(s)
 	if err != nil {
 		return err
@@ -278,12 +278,12 @@ func (c withdrawCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(s.ctx)
+	cl, err := f.client(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	if err := cl.Withdraw(s.ctx, v, k); err != nil {
+	if err := cl.Withdraw(ctx, v, k); err != nil {
 		return err
 	}
 	id := v.Claims().ID.String()

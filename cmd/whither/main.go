@@ -43,7 +43,6 @@ type cli struct {
 
 // session is what a command gets: the world outside the program.
 type session struct {
-	ctx    context.Context
 	out    io.Writer
 	errOut io.Writer
 	in     io.Reader
@@ -95,7 +94,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		}
 		dir = filepath.Join(base, "whither")
 	}
-	s := &session{ctx: ctx, out: out, errOut: errOut, in: in, dir: dir, dirGiven: c.Dir != "", json: c.JSON, now: time.Now}
+	k.BindTo(ctx, (*context.Context)(nil))
+	s := &session{out: out, errOut: errOut, in: in, dir: dir, dirGiven: c.Dir != "", json: c.JSON, now: time.Now}
 	switch err := k.Run(s); {
 	case err == nil:
 		return 0

@@ -466,7 +466,7 @@ func (f *federation) forgedRegistry(t *testing.T) *registry.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dp.Grant.OperatorKey = operator.Public()
+	dp.OperatorKey = operator.Public()
 	b, err := registry.Sign(registry.Record{
 		Version: 1, Federation: "forged.example", Issued: now, Expires: now.Add(time.Hour),
 		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}}, Parties: []registry.Entry{{Grant: dp.Grant, Self: signed}},

@@ -62,8 +62,10 @@ func ReadSettings(path string) (Settings, error) {
 		value *string
 		empty string
 	}{
-		{&s.Listen, ":8443"}, {&s.Operations, "127.0.0.1:9443"},
-		{&s.Registry, "registry/registry.cose"}, {&s.Root, "registry/root.toml"},
+		{&s.Listen, ":8443"},
+		{&s.Operations, "127.0.0.1:9443"},
+		{&s.Registry, "registry/registry.cose"},
+		{&s.Root, "registry/root.toml"},
 	}
 	for _, d := range defaults {
 		if *d.value == "" {
@@ -153,11 +155,12 @@ func Run(ctx context.Context, settingsPath string, o Options) error {
 		return err
 	}
 	serve := func() error {
-		l, err := net.Listen("tcp", s.Listen)
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", s.Listen)
 		if err != nil {
 			return fmt.Errorf("dp: listen: %w", err)
 		}
-		ops, err := net.Listen("tcp", s.Operations)
+		ops, err := lc.Listen(ctx, "tcp", s.Operations)
 		if err != nil {
 			return errors.Join(fmt.Errorf("dp: operations address: %w", err), l.Close())
 		}

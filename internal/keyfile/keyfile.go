@@ -13,8 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
 	"time"
+
 	"whither/internal/pinned"
 	"whither/key"
 	"whither/registry"

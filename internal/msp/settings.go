@@ -65,8 +65,10 @@ func ReadSettings(path string) (Settings, error) {
 		value *string
 		empty string
 	}{
-		{&s.Listen, ":8443"}, {&s.Operations, "127.0.0.1:9443"},
-		{&s.Registry, "registry/registry.cose"}, {&s.Root, "registry/root.toml"},
+		{&s.Listen, ":8443"},
+		{&s.Operations, "127.0.0.1:9443"},
+		{&s.Registry, "registry/registry.cose"},
+		{&s.Root, "registry/root.toml"},
 	}
 	for _, d := range defaults {
 		if *d.value == "" {

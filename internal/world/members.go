@@ -93,7 +93,7 @@ func (w *World) makeProver(m *member) error {
 
 func (w *World) openProver(ctx context.Context, m *member) (func(context.Context) error, error) {
 	s := w.proverSettings(m)
-	smtp, certificate, err := w.joinMail(m, s)
+	smtp, certificate, err := w.joinMail(ctx, m, s)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 
 // joinMail publishes a prover's records in the world's DNS and gives it a mail
 // server's socket and certificate.
-func (w *World) joinMail(m *member, s daemon.Settings) (net.Listener, tls.Certificate, error) {
+func (w *World) joinMail(ctx context.Context, m *member, s daemon.Settings) (net.Listener, tls.Certificate, error) {
 	records, err := daemon.Records(w.Path(m.name), s)
 	if err != nil {
 		return nil, tls.Certificate{}, err
@@ -131,11 +131,15 @@ func (w *World) joinMail(m *member, s daemon.Settings) (net.Listener, tls.Certif
 	if err != nil {
 		return nil, tls.Certificate{}, err
 	}
-	l, err := listen()
+	l, err := listen(ctx)
 	if err != nil {
 		return nil, tls.Certificate{}, err
 	}
-	w.Mail.Announce(s.Mail.Host, l.Addr().(*net.TCPAddr).Port)
+	port, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, tls.Certificate{}, errors.Join(errors.New("not a TCP listener"), l.Close())
+	}
+	w.Mail.Announce(s.Mail.Host, port.Port)
 	return l, certificate, nil
 }
 

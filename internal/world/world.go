@@ -121,7 +121,7 @@ func (w *World) start(ctx, running context.Context) error {
 	}
 	w.parties = w.members()
 	for _, m := range w.parties {
-		if err := w.prepare(m); err != nil {
+		if err := w.prepare(ctx, m); err != nil {
 			return fmt.Errorf("world: %s: %w", m.name, err)
 		}
 	}
@@ -215,7 +215,7 @@ func (w *World) addresses() []string {
 
 // servePage starts the mailboxes' page.
 func (w *World) servePage(ctx context.Context) error {
-	l, err := listen()
+	l, err := listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,10 @@ func (w *World) servePage(ctx context.Context) error {
 	return nil
 }
 
-func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+func listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
+}
 
 // Path returns a path below the world's folder.
 func (w *World) Path(parts ...string) string {
@@ -248,7 +251,7 @@ func (w *World) RegistryPath() string { return w.Path("registry", "registry.cose
 func (w *World) RootPath() string { return w.Path("registry", "root.toml") }
 
 // prepare makes or loads a party's folder and opens its listener.
-func (w *World) prepare(m *member) error {
+func (w *World) prepare(ctx context.Context, m *member) error {
 	dir := w.Path(m.name)
 	var err error
 	if m.id, err = registry.ParsePartyID(m.name); err != nil {
@@ -264,7 +267,7 @@ func (w *World) prepare(m *member) error {
 	if err != nil {
 		return err
 	}
-	m.listener, err = listen()
+	m.listener, err = listen(ctx)
 	return err
 }
 
@@ -328,7 +331,7 @@ func writeNew(path string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b, 0o600)
+	return os.WriteFile(path, b, 0o600) //nolint:gosec // a path below the folder that the caller chose for the world
 }
 
 func copyFile(from, to string) error {
