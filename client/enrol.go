@@ -53,7 +53,8 @@ type Enrolment struct {
 	Challenger registry.PartyID
 	Witness    registry.PartyID
 	Challenge  wire.Challenge
-	Replied    bool
+	Refused    string // problem type of the last refused reply
+	Token      string // of the challenge mail; kept so that the reply can be shown again
 	Receipts   []wire.Bytes
 	Artefact   wire.Bytes
 	Nonce      wire.Bytes
@@ -178,60 +179,74 @@ func (c *Client) challenge(ctx context.Context, w Wish, h Holder, e *Enrolment, 
 		}
 		say(fmt.Sprintf("%s sends a mail from %s", e.Challenger, e.Challenge.From))
 	}
-	if !e.Replied {
-		if err := c.reply(ctx, w, h, e); err != nil {
+	if e.Token != "" { // interrupted: the reply may have arrived meanwhile
+		if done, err := c.settled(ctx, e, say); done || err != nil {
 			return err
 		}
-		e.Replied = true
-		say("the reply is sent; waiting for it to arrive")
 	}
+	if err := c.reply(ctx, w, h, e); err != nil {
+		return err
+	}
+	say("waiting for the reply to arrive")
 	return c.await(ctx, e, say)
 }
 
-// reply computes the response and has the person send it.
+// reply computes the response and has the person send it. Going on after an
+// interruption has it sent again: nobody knows whether it was.
 func (c *Client) reply(ctx context.Context, w Wish, h Holder, e *Enrolment) error {
-	token, err := h.SubjectToken(ctx, e.Challenge.From)
-	if err != nil {
-		return err
+	token := e.Token
+	if token == "" {
+		var err error
+		if token, err = h.SubjectToken(ctx, e.Challenge.From); err != nil {
+			return err
+		}
 	}
 	part1, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(part1)+len(e.Challenge.Nonce) != possession.NonceSize {
 		return fmt.Errorf("%w: the token is not the one in the subject", ErrAnswer)
 	}
 	nonce := [possession.NonceSize]byte(append(part1, e.Challenge.Nonce...))
+	e.Token = token
 	body := mail.Response(possession.Response(w.CSI, w.Key.Public(), nonce), w.Key.Public().ID().String())
 	return h.SendReply(ctx, e.Challenge.From, token, body)
 }
 
 // await polls until the challenge is decided, or ctx ends.
 func (c *Client) await(ctx context.Context, e *Enrolment, say Progress) error {
-	last := ""
 	for {
-		var s wire.ChallengeStatus
-		if err := c.parties.Call(ctx, e.Challenger, wire.PathStatus, "", wire.StatusRequest{ID: e.Challenge.ID}, &s); err != nil {
-			return fmt.Errorf("status at %s: %w", e.Challenger, err)
-		}
-		switch s.State {
-		case wire.ChallengeProved:
-			e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
-			say(fmt.Sprintf("%s saw the reply with the domain's signature", e.Challenger))
-			return nil
-		case wire.ChallengeFailed:
-			return problem.New((problem.Document{Type: s.Problem}).Kind(), "")
-		case wire.ChallengeWaiting:
-			if s.Problem != "" && s.Problem != last {
-				last = s.Problem
-				d := problem.New((problem.Document{Type: s.Problem}).Kind(), "")
-				say("a reply was refused: " + d.Error())
-			}
-		default:
-			return fmt.Errorf("%w: challenge state %q", ErrAnswer, s.State)
+		if done, err := c.settled(ctx, e, say); done || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pollInterval):
 		}
+	}
+}
+
+// settled asks once how the challenge stands, and takes the receipt over.
+func (c *Client) settled(ctx context.Context, e *Enrolment, say Progress) (bool, error) {
+	var s wire.ChallengeStatus
+	if err := c.parties.Call(ctx, e.Challenger, wire.PathStatus, "", wire.StatusRequest{ID: e.Challenge.ID}, &s); err != nil {
+		return false, fmt.Errorf("status at %s: %w", e.Challenger, err)
+	}
+	refusal := problem.New((problem.Document{Type: s.Problem}).Kind(), "")
+	switch s.State {
+	case wire.ChallengeProved:
+		e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
+		say(fmt.Sprintf("%s saw the reply with the domain's signature", e.Challenger))
+		return true, nil
+	case wire.ChallengeFailed:
+		return false, refusal
+	case wire.ChallengeWaiting:
+		if s.Problem != e.Refused {
+			e.Refused = s.Problem
+			say("a reply was refused: " + refusal.Error())
+		}
+		return false, nil
+	default:
+		return false, fmt.Errorf("%w: challenge state %q", ErrAnswer, s.State)
 	}
 }
 

@@ -154,6 +154,9 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, mailbox s
 		return err
 	}
 	done, err := c.Enrol(ctx, w, h, e, say)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no good reply arrived within %s: %w", timeout, err)
+	}
 	if err := finish(err); err != nil {
 		return err
 	}
