@@ -127,7 +127,7 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 	err := d.DB.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) error {
 		expired = expired[:0]
 		err := t.Each(ctx, scanID(&expired), "DELETE FROM mappings WHERE id IN "+
-			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires LIMIT $2) RETURNING id", sqldb.Milliseconds(now), max)
+			"(SELECT id FROM mappings WHERE expires <= $1 ORDER BY expires, id LIMIT $2) RETURNING id", sqldb.Milliseconds(now), max)
 		if err != nil {
 			return err
 		}

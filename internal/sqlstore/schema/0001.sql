@@ -13,7 +13,7 @@ CREATE TABLE mappings (
 );
 CREATE INDEX mappings_label      ON mappings (label);
 CREATE INDEX mappings_until      ON mappings (until, id);
-CREATE INDEX mappings_expires    ON mappings (expires);
+CREATE INDEX mappings_expires    ON mappings (expires, id);
 CREATE INDEX mappings_generation ON mappings (generation);
 
 CREATE TABLE tombstones (

@@ -1,0 +1,135 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sqldb"
+	"whither/mapping"
+)
+
+// write is a good call of a writing method, with what is true of the one CSI
+// that it is about.
+type write struct {
+	name          string
+	before, after []mapping.Verified // what lives at now
+	now           time.Time
+	do            func(context.Context) error
+	again         error // of the second time
+}
+
+// writeOf readies the store for one call of each writing method.
+func (s *stage) writeOf(method string) write {
+	v, id := s.first(s.t, alice, "1", nil), mapping.ID{}
+	s.admit(v)
+	id = v.Claims().ID
+	w := write{name: method, before: []mapping.Verified{v}, now: s.now}
+	switch method {
+	case "admit":
+		beside := s.first(s.t, alice, "2", nil)
+		w.after, w.again = []mapping.Verified{v, beside}, directory.ErrRaced
+		w.do = func(ctx context.Context) error {
+			return s.store.Admit(ctx, beside, []mapping.ID{id}, s.hour(), s.now)
+		}
+	case "replace":
+		next := s.next(s.t, v, alice, "2", nil)
+		w.after, w.again = []mapping.Verified{next}, directory.ErrRaced
+		w.do = func(ctx context.Context) error { return s.store.Replace(ctx, next, s.hour(), s.now) }
+	case "renew":
+		renewed := s.renewed(s.t, v, time.Minute)
+		w.after = []mapping.Verified{renewed}
+		w.do = func(ctx context.Context) error { return s.store.Renew(ctx, []mapping.Verified{renewed}, s.now) }
+	case "withdraw":
+		w.again = directory.ErrUnknown
+		w.do = func(ctx context.Context) error { return s.store.Withdraw(ctx, id, v.Digest(), s.now) }
+	case "sweep":
+		short := s.first(s.t, alice, "2", s.living(time.Hour))
+		s.admit(short, id)
+		w.after = []mapping.Verified{v}
+		w.now = s.now.Add(time.Hour)
+		w.do = func(ctx context.Context) error {
+			_, err := s.store.Sweep(ctx, w.now, 10)
+			return err
+		}
+	}
+	return w
+}
+
+// each runs a test for every writing method.
+func (s *stage) each(run func(*stage, write)) {
+	for _, method := range []string{"admit", "replace", "renew", "withdraw", "sweep"} {
+		s.sub(method, func(s *stage) { run(s, s.writeOf(method)) })
+	}
+}
+
+// lines counts the change feed.
+func (s *stage) lines() int {
+	s.t.Helper()
+	c, err := s.store.Changes(s.ctx(), 0, 1<<20)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(c)
+}
+
+// expect checks what lives, and how many lines the change feed has.
+func (s *stage) expect(w write, lines int, live ...mapping.Verified) {
+	s.t.Helper()
+	s.holds(w.now, w.before[0].Claims().CSI, live...)
+	if n := s.lines(); n != lines {
+		s.t.Errorf("%d changes, want %d", n, lines)
+	}
+}
+
+// testFaults lets each write fail before it is made, and after.
+func testFaults(s *stage) {
+	s.each(func(s *stage, w write) {
+		lines := s.lines()
+		s.fault = sqldb.FailBefore
+		s.check("fails before", w.do(s.ctx()), sqldb.ErrInjected)
+		if w.name != "sweep" { // expired mappings are not found anyway
+			s.expect(w, lines, w.before...)
+		} else if n := s.lines(); n != lines {
+			s.t.Errorf("%d changes, want %d", n, lines)
+		}
+		s.fault = sqldb.FailAfter
+		s.check("fails after", w.do(s.ctx()), sqldb.ErrInjected)
+		s.expect(w, lines+1, w.after...)
+		s.fault = sqldb.NoFault
+		s.check("again", w.do(s.ctx()), w.again)
+		s.holds(w.now, w.before[0].Claims().CSI, w.after...)
+	})
+}
+
+// testTwice runs the transaction of each write twice, as engines may, and then
+// the write itself.
+func testTwice(s *stage) {
+	s.each(func(s *stage, w write) {
+		lines := s.lines()
+		s.fault = sqldb.RunTwice
+		s.check("run twice", w.do(s.ctx()), nil)
+		s.expect(w, lines+1, w.after...)
+		s.check("again", w.do(s.ctx()), w.again)
+		s.holds(w.now, w.before[0].Claims().CSI, w.after...)
+	})
+}
+
+// testEndedContext makes calls that nobody waits for any more.
+func testEndedContext(s *stage) {
+	s.each(func(s *stage, w write) {
+		lines := s.lines()
+		ctx, cancel := context.WithCancel(s.ctx())
+		cancel()
+		s.check("ended", w.do(ctx), context.Canceled)
+		if n := s.lines(); n != lines {
+			s.t.Errorf("%d changes, want %d", n, lines)
+		}
+		if _, err := s.store.ByID(ctx, w.before[0].Claims().ID, w.now); !errors.Is(err, context.Canceled) {
+			s.t.Errorf("read: %v", err)
+		}
+		s.check("and again", w.do(s.ctx()), nil)
+		s.expect(w, lines+1, w.after...)
+	})
+}
