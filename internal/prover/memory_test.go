@@ -150,6 +150,11 @@ func (m *memory) Prove(ctx context.Context, id prover.ID, proof prover.Proof) er
 	return m.change(ctx, "prove", id, func(c *prover.Challenge) error { return c.Prove(proof) })
 }
 
+// all returns every challenge.
+func (m *memory) all() []prover.Challenge {
+	return m.list(1000, func(prover.Challenge) bool { return true }, func(a, b prover.Challenge) int { return a.Started.Compare(b.Started) })
+}
+
 // list returns the challenges that match, in order, at most max.
 func (m *memory) list(max int, match func(prover.Challenge) bool, order func(a, b prover.Challenge) int) []prover.Challenge {
 	m.mu.Lock()

@@ -35,10 +35,9 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 	// Verdicts outlive ctx by drainTimeout.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	s := &mailServer{prover: p, base: base}
-	tracked := &connections{Listener: l, open: make(map[net.Conn]struct{}), changed: p.metrics.sessions.Add}
+	open := &connections{Listener: l, open: make(map[*connection]struct{}), empty: make(chan struct{}), changed: p.metrics.sessions.Add}
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return &session{server: s, conn: c}, nil
+		return &session{prover: p, base: base, conn: c}, nil
 	}))
 	server.Domain = p.config.Mail.Host
 	server.TLSConfig = &tls.Config{
@@ -53,56 +52,23 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 	server.ReadTimeout, server.WriteTimeout = smtpTimeout, smtpTimeout
 	server.ErrorLog = silent{}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(tracked) }()
+	go func() { served <- server.Serve(open) }()
 	var err error
 	select {
 	case err = <-served:
 		err = fmt.Errorf("prover: mail: %w", err)
-		_ = tracked.Close()
+		_ = l.Close()
 	case <-ctx.Done():
-		_ = tracked.Close()
+		_ = l.Close()
 		<-served
 	}
-	s.finish(drainTimeout)
-	cancel()
-	tracked.closeAll()
+	open.stop()
+	if !open.wait(drainTimeout) {
+		cancel() // verdicts that still look something up become "try again"
+		open.wait(time.Second)
+		open.closeAll()
+	}
 	return err
-}
-
-// mailServer is what the sessions of one listener share.
-type mailServer struct {
-	prover   *Prover
-	base     context.Context //nolint:containedctx // go-smtp hands none to its sessions
-	mu       sync.Mutex
-	stopping bool
-	verdicts sync.WaitGroup
-}
-
-// begin counts a verdict under way; it is false when the server stops.
-func (s *mailServer) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping {
-		return false
-	}
-	s.verdicts.Add(1)
-	return true
-}
-
-// finish begins no more verdicts and waits for those under way, but not for
-// longer than d.
-func (s *mailServer) finish(d time.Duration) {
-	s.mu.Lock()
-	s.stopping = true
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() { s.verdicts.Wait(); close(done) }()
-	late := time.NewTimer(d)
-	defer late.Stop()
-	select {
-	case <-done:
-	case <-late.C:
-	}
 }
 
 // silent takes go-smtp's complaints: they name clients' addresses.
@@ -116,30 +82,31 @@ type connections struct {
 	net.Listener
 	changed func(float64)
 
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed bool
+	mu       sync.Mutex
+	open     map[*connection]struct{}
+	stopping bool
+	empty    chan struct{} // closed when stopping and the last one has gone
 }
 
 // Accept returns the next connection within the bound; others are dropped,
 // and their mail servers try again.
 func (l *connections) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		raw, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if l.add(c) {
-			return &connection{Conn: c, listener: l}, nil
+		if c := (&connection{Conn: raw, listener: l}); l.add(c) {
+			return c, nil
 		}
-		_ = c.Close()
+		_ = raw.Close()
 	}
 }
 
-func (l *connections) add(c net.Conn) bool {
+func (l *connections) add(c *connection) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.open) >= maxConnections {
+	if l.stopping || len(l.open) >= maxConnections {
 		return false
 	}
 	l.open[c] = struct{}{}
@@ -147,37 +114,81 @@ func (l *connections) add(c net.Conn) bool {
 	return true
 }
 
-func (l *connections) remove(c net.Conn) {
+func (l *connections) remove(c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.open[c]; ok {
-		delete(l.open, c)
-		l.changed(-1)
+	if _, ok := l.open[c]; !ok {
+		return
+	}
+	delete(l.open, c)
+	l.changed(-1)
+	if l.stopping && len(l.open) == 0 {
+		close(l.empty)
+	}
+}
+
+// stop lets every session end as soon as it waits for its client.
+func (l *connections) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopping = true
+	for c := range l.open {
+		_ = c.Conn.SetReadDeadline(past)
+	}
+	if len(l.open) == 0 {
+		close(l.empty)
+	}
+}
+
+// wait reports whether all sessions have ended within d. It is called after
+// stop.
+func (l *connections) wait(d time.Duration) bool {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-l.empty:
+		return true
+	case <-late.C:
+		return false
 	}
 }
 
 func (l *connections) closeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = true
 	for c := range l.open {
-		_ = c.Close()
+		_ = c.Conn.Close()
 	}
 }
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
 
 type connection struct {
 	net.Conn
 	listener *connections
 }
 
+// SetReadDeadline keeps the deadline in the past once the server stops: go-smtp
+// sets a new one before each command.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if c.listener.stopping {
+		t = past
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
 func (c *connection) Close() error {
-	c.listener.remove(c.Conn)
+	c.listener.remove(c)
 	return c.Conn.Close()
 }
 
 // session is one SMTP session.
 type session struct {
-	server *mailServer
+	prover *Prover
+	base   context.Context //nolint:containedctx // go-smtp hands none to its sessions
 	conn   *smtp.Conn
 
 	mu       sync.Mutex // go-smtp may reset while a chunked message comes in
@@ -206,7 +217,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 // Rcpt takes an address that a challenge which is not decided came from.
 // Nothing is relayed.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	p := s.server.prover
+	p := s.prover
 	local, domain, _ := strings.Cut(strings.ToLower(to), "@")
 	if domain != p.config.Party.String() {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Relaying denied"}
@@ -215,7 +226,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !ok {
 		return noSuchMailbox()
 	}
-	ctx, cancel := context.WithTimeout(s.server.base, verdictTimeout)
+	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
 	if _, err := p.open(ctx, m); err != nil {
 		return s.answer(err)
@@ -230,17 +241,16 @@ func noSuchMailbox() error {
 
 // Data judges the message. Success means that the verdict is stored.
 func (s *session) Data(r io.Reader) error {
-	p := s.server.prover
-	if !s.server.begin() {
-		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "Shutting down; try again"}
-	}
-	defer s.server.verdicts.Done()
+	p := s.prover
 	to := s.set(func(*envelope) {})
 	raw, err := io.ReadAll(r)
 	if err != nil && !errors.Is(err, smtp.ErrDataTooLarge) {
-		return err // the connection broke off
+		// It broke off, or was given up between two chunks. go-smtp must not go on
+		// to a next message: it could hand this one's answer to that one.
+		_ = s.conn.Close()
+		return err
 	}
-	ctx, cancel := context.WithTimeout(s.server.base, verdictTimeout)
+	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
 	if err != nil {
 		err = p.tooLarge(ctx, to.box)
@@ -273,7 +283,7 @@ func (s *session) answer(err error) error {
 		return noSuchMailbox()
 	case k == "", passing(k):
 		if k == "" {
-			s.server.prover.config.Log.Error("reply not judged", "error", err)
+			s.prover.config.Log.Error("reply not judged", "error", err)
 		}
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Cannot judge this now; try again"}
 	}
