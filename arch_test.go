@@ -64,7 +64,6 @@ var rules = house{
 		internal/privacy/pir
 		internal/dp/federation internal/dp/snapshot internal/limit
 		issuer relay internal/dp/console
-		internal/storetest
 		internal/monitor internal/simulate internal/bench
 		cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
