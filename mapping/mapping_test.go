@@ -301,6 +301,38 @@ func TestR05ReceiptsBindAndReachTheLevel(t *testing.T) {
 	}
 }
 
+// TestR05CodesNeedTwoChannelsAndOperators: one-time codes reach level 2 when
+// two operators sent them over two channels.
+func TestR05CodesNeedTwoChannelsAndOperators(t *testing.T) {
+	f := worldtest.New(t)
+	id, holder := worldtest.CSI(t, "tel:+41791234567"), worldtest.Key(t, "bob")
+	good := f.CodeReceipts(id, holder.Public(), f.Now, worldtest.ProverA, worldtest.ProverB)
+	other := f.CodeReceipts(id, holder.Public(), f.Now, worldtest.ProverB, worldtest.ProverA)
+	for name, test := range map[string]struct {
+		receipts [][]byte
+		want     error
+	}{
+		"two channels, two operators": {good, nil},
+		"one share":                   {good[:1], mapping.ErrLevel},
+		"one channel twice":           {[][]byte{good[0], other[0]}, mapping.ErrLevel},
+		"one operator twice":          {[][]byte{good[0], other[1]}, mapping.ErrLevel},
+	} {
+		c := f.Claims(id, holder.Public(), name, worldtest.MSPA)
+		p, err := mapping.PolicyAt(f.Snapshot(), f.Now).VerifyProposal(f.Propose(c, holder, test.receipts))
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+		if err == nil && p.Evidence().Level != possession.Level2 {
+			t.Errorf("%s: level %d", name, p.Evidence().Level)
+		}
+	}
+	b := f.Finish(f.Propose(f.Claims(id, holder.Public(), "size", worldtest.MSPA), holder, good), mapping.FoundFirst).Bundle()
+	t.Logf("with two codes: %d bytes", b.Size())
+	if b.Size() > 1024 {
+		t.Errorf("with two code receipts %d bytes, at most 1,024", b.Size())
+	}
+}
+
 func TestReceiptSetIsTheNamedOne(t *testing.T) {
 	f := worldtest.New(t)
 	b := f.Mapping(address, "bob", worldtest.MSPA).Bundle()

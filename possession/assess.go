@@ -34,6 +34,16 @@ type Assessment struct {
 	Level  Level
 	Oldest time.Time // oldest evidence time that the level rests on
 	Newest time.Time // newest evidence time
+	// Vouchers are the provers behind it, in the order of the receipts.
+	Vouchers []Voucher
+}
+
+// Voucher is a prover and what it vouched for.
+type Voucher struct {
+	Prover   registry.PartyID
+	Operator registry.Operator
+	Kind     Kind
+	Evidence time.Time
 }
 
 // Assess verifies every receipt of a set and computes the level. One bad
@@ -61,6 +71,7 @@ func Assess(s *registry.Snapshot, set []Unverified, q Question) (Assessment, err
 	}
 	a := Assessment{Level: Level1, Oldest: good[0].Evidence, Newest: good[0].Evidence}
 	for _, v := range good {
+		a.Vouchers = append(a.Vouchers, Voucher{Prover: v.prover, Operator: v.operator, Kind: v.Kind, Evidence: v.Evidence})
 		if v.Evidence.Before(a.Oldest) {
 			a.Oldest = v.Evidence
 		}
@@ -76,6 +87,7 @@ func Assess(s *registry.Snapshot, set []Unverified, q Question) (Assessment, err
 type vouched struct {
 	Receipt
 	rule     rule
+	prover   registry.PartyID
 	operator registry.Operator
 }
 
@@ -111,7 +123,7 @@ func (u Unverified) verify(s *registry.Snapshot, subject Subject, q Question) (v
 	if err := u.message.Verify(key.LabelReceipt, signer.Key.Public); err != nil {
 		return vouched{}, err
 	}
-	return vouched{Receipt: r, rule: row, operator: operator}, nil
+	return vouched{Receipt: r, rule: row, prover: signer.Party.ID, operator: operator}, nil
 }
 
 // level computes the strength of a verified set: for each family of kinds the
@@ -127,22 +139,35 @@ func level(good []vouched) Level {
 }
 
 // familyLevel is the level that first, a receipt of a prover which challenged
-// the CSI itself, reaches together with receipts of other operators about the
-// same artefact. Alone it is one party's word: Level1. Where the parties did
-// not see the same key published, whoever keeps old keys could have made the
-// artefact: Level2.
+// the CSI itself, reaches together with receipts of other operators. Alone it
+// is one party's word: Level1.
 func familyLevel(first vouched, good []vouched) Level {
 	best := Level1
 	for _, other := range good {
-		if other.operator == first.operator || other.rule.family != first.rule.family || other.Artefact != first.Artefact {
-			continue
+		if other.operator != first.operator && other.rule.family == first.rule.family {
+			best = max(best, pairLevel(first, other))
 		}
-		pair := min(first.Level, first.rule.best, other.Level, other.rule.best)
-		if needKey := first.rule.keySeen || other.rule.keySeen; needKey &&
-			(first.KeySeen != other.KeySeen || first.KeySeen == [sha256.Size]byte{}) {
-			pair = min(pair, Level2)
-		}
-		best = max(best, pair)
 	}
 	return best
+}
+
+// pairLevel is the level of two receipts of one family and of different
+// operators: the weaker of the two, if they corroborate each other.
+func pairLevel(a, b vouched) Level {
+	pair := min(a.Level, a.rule.best, b.Level, b.rule.best)
+	if !a.rule.oneArtefact {
+		if a.Kind == b.Kind {
+			return Level1 // one channel: whoever owns it owns both
+		}
+		return pair
+	}
+	if a.Artefact != b.Artefact {
+		return Level1
+	}
+	// Where they did not see the same key published, whoever keeps old keys
+	// could have made the artefact.
+	if a.KeySeen != b.KeySeen || a.KeySeen == [sha256.Size]byte{} {
+		return min(pair, Level2)
+	}
+	return pair
 }

@@ -12,6 +12,10 @@ import (
 	"whither/registry"
 )
 
+// Spares is how many assigned provers may be passed over because they do not
+// answer: a kind of evidence that needs two counts with two of the first three.
+const Spares = 1
+
 // Assigned returns the active provers of a federation in the order in which
 // they are assigned to a CSI for the quarter of t: by rendezvous hash, so that
 // a claimant cannot choose who verifies him, and that one prover's coming or

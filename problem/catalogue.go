@@ -49,17 +49,18 @@ const (
 	Residency         Kind = "residency"
 
 	// About evidence.
-	ReceiptMalformed Kind = "receipt-malformed"
-	ReceiptForeign   Kind = "receipt-foreign"
-	ReceiptSigner    Kind = "receipt-signer"
-	ReceiptStanding  Kind = "receipt-standing"
-	ReceiptDependent Kind = "receipt-dependent"
-	ReceiptOrder     Kind = "receipt-order"
-	ReceiptRepeated  Kind = "receipt-repeated"
-	ReceiptSet       Kind = "receipt-set"
-	EvidenceKind     Kind = "evidence-kind"
-	EvidenceLevel    Kind = "evidence-level"
-	EvidenceStale    Kind = "evidence-stale"
+	ReceiptMalformed  Kind = "receipt-malformed"
+	ReceiptForeign    Kind = "receipt-foreign"
+	ReceiptSigner     Kind = "receipt-signer"
+	ReceiptStanding   Kind = "receipt-standing"
+	ReceiptDependent  Kind = "receipt-dependent"
+	ReceiptOrder      Kind = "receipt-order"
+	ReceiptRepeated   Kind = "receipt-repeated"
+	ReceiptSet        Kind = "receipt-set"
+	ReceiptUnassigned Kind = "receipt-unassigned"
+	EvidenceKind      Kind = "evidence-kind"
+	EvidenceLevel     Kind = "evidence-level"
+	EvidenceStale     Kind = "evidence-stale"
 
 	// About a challenge.
 	ChallengeUnknown Kind = "challenge-unknown"
@@ -154,6 +155,7 @@ var catalogue = [...]Row{
 	{ReceiptOrder, 422, "A receipt is dated after what rests on it", RetryNever, "sign the mapping after the receipts"},
 	{ReceiptRepeated, 422, "A receipt is repeated", RetryNever, "send each receipt once"},
 	{ReceiptSet, 422, "The receipts are not the ones that the mapping names", RetryNever, "send the receipts in the order of their digests in the mapping"},
+	{ReceiptUnassigned, 422, "A receipt is by a prover that is not assigned to this CSI", RetryFresh, "take the provers in the order of the DP's offer"},
 	{EvidenceKind, 422, "This kind of evidence does not count for this CSI", RetryNever, "see the kinds in the DP's offer"},
 	{EvidenceLevel, 422, "The evidence is weaker than needed", RetryNever, "see the level in the DP's offer; two provers of different operators must agree"},
 	{EvidenceStale, 422, "The evidence is too old for a first admission", RetryFresh, "prove possession again; evidence counts for 24 hours"},

@@ -16,6 +16,7 @@ const (
 	PathSignatures   = "/v1/signatures"   // MSP
 	PathChallenges   = "/v1/challenges"   // prover: start
 	PathStatus       = "/v1/status"       // prover: how a challenge stands
+	PathAnswers      = "/v1/answers"      // prover: the code of a challenge by message or call
 	PathObservations = "/v1/observations" // prover: witness another prover's artefact
 	PathRegistry     = "/v1/registry"     // every server: GET, the registry file as it stands
 )
@@ -267,6 +268,12 @@ type Challenge struct {
 // StatusRequest asks how a challenge stands.
 type StatusRequest struct {
 	ID Bytes `cbor:"id" json:"id"`
+}
+
+// AnswerRequest answers a challenge with the code that came by message or call.
+type AnswerRequest struct {
+	ID   Bytes  `cbor:"id" json:"id"`
+	Code string `cbor:"code" json:"code"` // decimal digits
 }
 
 // States of a challenge.

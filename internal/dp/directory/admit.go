@@ -18,6 +18,10 @@ import (
 // ErrResidency: the DP keeps data where the mapping may not be kept.
 var ErrResidency = errors.New("directory: the mapping may not be kept where this DP keeps data")
 
+// ErrUnassigned: a share of evidence is by a prover that is not assigned to
+// this CSI.
+var ErrUnassigned = errors.New("directory: a receipt is by a prover that is not assigned to this CSI")
+
 // ErrForeignDP: the mapping names another DP.
 var ErrForeignDP = errors.New("directory: the mapping names another DP")
 
@@ -161,6 +165,9 @@ func (d *Directory) admit(ctx context.Context, o []byte, p mapping.Proposal, liv
 	if p.Evidence().Oldest.Before(now.Add(-d.evidenceAge())) {
 		return Result{}, ErrStale
 	}
+	if err := checkAssigned(d.Snapshot(), p); err != nil {
+		return Result{}, err
+	}
 	v, err := p.Finish(d.Key, now, now.Add(d.SignatureLife), f)
 	if err != nil {
 		return Result{}, err
@@ -173,6 +180,39 @@ func (d *Directory) admit(ctx context.Context, o []byte, p mapping.Proposal, liv
 		return Result{}, err
 	}
 	return Result{Bundle: v.Bundle()}, nil
+}
+
+// checkAssigned refuses shares of provers that the claimant chose himself. The
+// provers assigned to a CSI are the first two, and a spare, of those whose
+// operators are nobody else's in the mapping, in the quarter of the evidence.
+func checkAssigned(s *registry.Snapshot, p mapping.Proposal) error {
+	c := p.Claims()
+	for _, v := range p.Evidence().Vouchers {
+		if !v.Kind.Assigned() {
+			continue
+		}
+		left := 2 + possession.Spares
+		ok := slices.ContainsFunc(possession.Assigned(s, c.CSI, v.Evidence), func(candidate registry.Party) bool {
+			if left == 0 || barred(s, c, candidate.Operator) {
+				return false
+			}
+			left--
+			return candidate.ID == v.Prover
+		})
+		if !ok {
+			return fmt.Errorf("%w: %s", ErrUnassigned, v.Prover)
+		}
+	}
+	return nil
+}
+
+// barred reports whether an operator runs the mapping's DP or one of its MSPs.
+func barred(s *registry.Snapshot, c mapping.Claims, o registry.Operator) bool {
+	is := func(id registry.PartyID) bool {
+		p, ok := s.Party(id)
+		return ok && p.Operator == o
+	}
+	return is(c.DP) || slices.ContainsFunc(c.Entries, func(e mapping.Entry) bool { return is(e.Provider) })
 }
 
 // replace stores the next sequence of a mapping. Commit point: the store's return.

@@ -459,3 +459,47 @@ func TestOfferTellsNothing(t *testing.T) {
 		t.Errorf("provers %v", before.Provers)
 	}
 }
+
+// TestR05CodesCountByAssignedProversOnly: a claimant cannot choose who sends
+// the codes, not even with two true provers on his side.
+func TestR05CodesCountByAssignedProversOnly(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{"prover-c.example", "prover-d.example", "prover-e.example", "prover-f.example"} {
+		b.Add(name, registry.RoleProver, nil)
+	}
+	// The DP's own prover is passed over in the order, as is an MSP's.
+	b.Add("prover-dp.example", registry.RoleProver, nil)
+	b.Grant("prover-dp.example").Operator = b.Grant(worldtest.DP).Operator
+	b.Add("prover-msp.example", registry.RoleProver, nil)
+	b.Grant("prover-msp.example").Operator = b.Grant(worldtest.MSPA).Operator
+	id, bob := worldtest.CSI(t, "tel:+41791234567"), worldtest.Key(t, "bob")
+	terms, err := b.Offer(id, bob.Public(), b.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, p := range terms.Provers {
+		if p.String() != "prover-msp.example" {
+			order = append(order, p.String())
+		}
+	}
+	if len(order) != 6 {
+		t.Fatalf("provers %v", order)
+	}
+	for _, test := range []struct {
+		name, message, call string
+		want                error
+	}{
+		{"first and fourth", order[0], order[3], directory.ErrUnassigned},
+		{"last two", order[4], order[5], directory.ErrUnassigned},
+		{"one prover for both", order[0], order[0], mapping.ErrLevel},
+		{"second and third", order[1], order[2], nil},
+	} {
+		c := b.Claims(id, bob.Public(), test.name, worldtest.MSPA)
+		c.DPNonce, c.Residency = offer.Nonce(terms.Offer), []string{"CH"}
+		u := b.Propose(c, bob, b.CodeReceipts(id, bob.Public(), b.Now, test.message, test.call))
+		if _, err := b.Submit(t.Context(), terms.Offer, u.Bundle(), b.Now); !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func New(t testing.TB) *Federation {
 		T: t, Now: now, Selfs: make(map[string]*registry.Self),
 		Record: registry.Record{
 			Version: 1, Federation: "federation.example", Issued: now.Add(-time.Hour), Expires: now.Add(10 * 365 * 24 * time.Hour),
-			Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}},
+			Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 2}},
 		},
 		Root: registry.Root{Threshold: 1, Keys: []key.Public{Key(t, "root").Public()}},
 	}
@@ -168,6 +168,19 @@ func (f *Federation) MailReceipts(id csi.ID, holder key.Public, at time.Time) []
 		f.SignReceipt(f.Receipt(id, holder, possession.MailReply, at), ProverA),
 		f.SignReceipt(f.Receipt(id, holder, possession.MailWitness, at), ProverB),
 	}
+}
+
+// CodeReceipts returns the receipts of two provers for one-time codes, the
+// first by message and the second by call.
+func (f *Federation) CodeReceipts(id csi.ID, holder key.Public, at time.Time, byMessage, byCall string) [][]byte {
+	f.T.Helper()
+	var out [][]byte
+	for i, prover := range []string{byMessage, byCall} {
+		r := f.Receipt(id, holder, possession.CodeMessage+possession.Kind(i), at)
+		r.Level, r.KeySeen, r.Artefact = possession.Level2, [32]byte{}, sha256.Sum256([]byte(prover))
+		out = append(out, f.SignReceipt(r, prover))
+	}
+	return out
 }
 
 // SignReceipt signs r with a prover's key.
