@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -112,10 +113,10 @@ func (p *Prover) deliver(ctx context.Context, c Challenge, now time.Time) error 
 	// A verdict that is not recorded costs a second mail with the same bytes.
 	// ErrDecided: the holder was faster than we.
 	if storeErr := record(); storeErr != nil && !errors.Is(storeErr, ErrDecided) {
-		p.config.Log.Error("delivery not recorded", "error", storeErr)
+		p.config.Log.ErrorContext(ctx, "delivery not recorded", slog.Any("error", storeErr))
 	}
 	if err != nil {
-		p.config.Log.Info("challenge not delivered", "outcome", outcome, "error", err)
+		p.config.Log.InfoContext(ctx, "challenge not delivered", slog.String("outcome", outcome), slog.Any("error", err))
 	}
 	return err
 }

@@ -244,7 +244,7 @@ func (p *Prover) tick(ctx context.Context) {
 			return
 		case <-t.C:
 			if err := p.Step(ctx, p.config.Now()); err != nil && ctx.Err() == nil {
-				p.config.Log.Error("due work failed", "error", err)
+				p.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
 			}
 		}
 	}
@@ -257,10 +257,10 @@ const batch = 100
 func (p *Prover) Step(ctx context.Context, now time.Time) error {
 	changed, err := p.config.Registry.Step(now)
 	if err != nil {
-		p.config.Log.Warn("registry not taken over", "error", err)
+		p.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
 	}
 	if changed {
-		p.config.Log.Info("registry taken over", "version", p.config.Registry.Snapshot().Version())
+		p.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", p.config.Registry.Snapshot().Version()))
 	}
 	err = p.redeliver(ctx, now)
 	swept, sweepErr := p.config.Store.Sweep(ctx, now, batch)

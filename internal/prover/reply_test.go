@@ -151,8 +151,10 @@ func badReplies(t testing.TB) []badReply {
 			f.net.DNS.SetTXT(f.provider.Selector()+"._domainkey.example.org", "v=DKIM1; p=AAAA", "v=DKIM1; p=AAAB")
 			return func() { must(f.t, f.provider.Publish(f.provider.Selector())) }
 		}, want: problem.MailKey},
-		{name: "no header", raw: func(*attempt, []byte) []byte { return []byte("no header at all\r\n\r\nno body\r\n") },
-			signing: mailnet.Signing{Off: true, AnyFrom: true}, want: problem.MailMalformed},
+		{
+			name: "no header", raw: func(*attempt, []byte) []byte { return []byte("no header at all\r\n\r\nno body\r\n") },
+			signing: mailnet.Signing{Off: true, AnyFrom: true}, want: problem.MailMalformed,
+		},
 		{name: "too large", text: tail(strings.Repeat("\n", prover.MaxReply)), want: problem.TooLarge},
 	}
 }

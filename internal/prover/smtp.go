@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -60,7 +61,9 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 		_ = l.Close()
 	case <-ctx.Done():
 		_ = l.Close()
-		<-served
+		if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+			p.config.Log.ErrorContext(ctx, "mail server ended badly", slog.Any("error", err))
+		}
 	}
 	open.stop()
 	if !open.wait(drainTimeout) {
@@ -283,7 +286,7 @@ func (s *session) answer(err error) error {
 		return noSuchMailbox()
 	case k == "", passing(k):
 		if k == "" {
-			s.prover.config.Log.Error("reply not judged", "error", err)
+			s.prover.config.Log.ErrorContext(s.base, "reply not judged", slog.Any("error", err))
 		}
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Cannot judge this now; try again"}
 	}

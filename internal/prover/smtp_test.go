@@ -95,7 +95,7 @@ func TestR23MailIsEncrypted(t *testing.T) {
 	l.say("STARTTLS", "220")
 	old := tls.Client(l.conn, &tls.Config{
 		ServerName: "mx.prover-a.example", RootCAs: f.net.Roots(), Time: f.clock.now,
-		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, //nolint:gosec // it must be refused
+		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 	})
 	if err := old.HandshakeContext(t.Context()); err == nil {
 		t.Error("TLS 1.1 was taken")

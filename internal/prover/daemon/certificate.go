@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"os"
@@ -37,7 +38,7 @@ func (c *certificate) get() (*tls.Certificate, error) {
 	case c.current == nil:
 		return nil, err
 	default:
-		c.log.Error("certificate of the mail server not taken over", "error", err)
+		c.log.ErrorContext(context.Background(), "certificate of the mail server not taken over", slog.Any("error", err))
 	}
 	c.changed = changed // a bad file is complained about once
 	return c.current, nil

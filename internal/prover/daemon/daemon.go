@@ -189,8 +189,9 @@ func in(dir, path string) string {
 }
 
 // Listen opens the sockets of the settings.
-func Listen(s Settings) (prover.Listeners, error) {
+func Listen(ctx context.Context, s Settings) (prover.Listeners, error) {
 	var l prover.Listeners
+	var config net.ListenConfig
 	for _, one := range []struct {
 		what, address string
 		to            *net.Listener
@@ -198,7 +199,7 @@ func Listen(s Settings) (prover.Listeners, error) {
 		{"listen", s.Listen, &l.Messages}, {"mail.listen", s.Mail.Listen, &l.Mail}, {"operations", s.Operations, &l.Operations},
 	} {
 		var err error
-		if *one.to, err = net.Listen("tcp", one.address); err != nil {
+		if *one.to, err = config.Listen(ctx, "tcp", one.address); err != nil {
 			return prover.Listeners{}, errors.Join(fmt.Errorf("daemon: %s: %w", one.what, err), closeAll(l))
 		}
 	}
@@ -226,7 +227,7 @@ func Run(ctx context.Context, settingsPath string, o Options) error {
 	if err != nil {
 		return err
 	}
-	l, err := Listen(s)
+	l, err := Listen(ctx, s)
 	if err != nil {
 		return errors.Join(err, closeStore())
 	}

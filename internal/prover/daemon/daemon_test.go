@@ -76,7 +76,7 @@ func TestRunFromFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := daemon.Listen(s)
+	l, err := daemon.Listen(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,10 +89,15 @@ func (s Settings) WithDefaults() Settings {
 		value *string
 		empty string
 	}{
-		{&s.Listen, ":8443"}, {&s.Operations, "127.0.0.1:9443"},
-		{&s.Registry, "registry/registry.cose"}, {&s.Root, "registry/root.toml"},
-		{&s.Mail.Host, "mx." + s.Party}, {&s.Mail.Listen, ":25"}, {&s.Mail.Selector, "whither"},
-		{&s.Mail.Certificate, mailFile}, {&s.Mail.CertificateKey, mailFile},
+		{&s.Listen, ":8443"},
+		{&s.Operations, "127.0.0.1:9443"},
+		{&s.Registry, "registry/registry.cose"},
+		{&s.Root, "registry/root.toml"},
+		{&s.Mail.Host, "mx." + s.Party},
+		{&s.Mail.Listen, ":25"},
+		{&s.Mail.Selector, "whither"},
+		{&s.Mail.Certificate, mailFile},
+		{&s.Mail.CertificateKey, mailFile},
 	} {
 		*d.value = cmp.Or(*d.value, d.empty)
 	}
