@@ -31,6 +31,7 @@ import (
 var (
 	ErrAnswer  = errors.New("client: the answer does not fit the question; keep it and tell the federation")
 	ErrProvers = errors.New("client: the DP offers too few provers that are independent of the MSP")
+	ErrKinds   = errors.New("client: the DP counts no kind of evidence that this client can give")
 	ErrHeld    = errors.New("client: the mapping is held")
 )
 

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"whither/key"
 	"whither/mapping"
 	"whither/possession"
-	"whither/possession/mail"
 	"whither/problem"
 	"whither/registry"
 	"whither/wire"
@@ -26,6 +24,9 @@ type Holder interface {
 	SubjectToken(ctx context.Context, from string) (string, error)
 	// SendReply sends body, exactly, as a reply to that mail.
 	SendReply(ctx context.Context, from, token, body string) error
+	// Code returns the code that a prover sends to the number, over the channel
+	// of the kind: a message or a call.
+	Code(ctx context.Context, prover registry.PartyID, kind possession.Kind) (string, error)
 }
 
 // Wish is what a holder wants.
@@ -50,11 +51,10 @@ type Progress func(step string)
 type Enrolment struct {
 	DPOffer    wire.DPOffer
 	MSPOffers  []wire.MSPOffer
-	Challenger registry.PartyID
-	Witness    registry.PartyID
-	Challenge  wire.Challenge
-	Refused    string // problem type of the last refused reply
-	Token      string // of the challenge mail; kept so that the reply can be shown again
+	Provers    []registry.PartyID // two of different operators, in the DP's order
+	Challenges []wire.Challenge   // mail: the first prover's; codes: one of each
+	Refused    string             // problem type of the last refused reply
+	Token      string             // of the challenge mail; kept so that the reply can be shown again
 	Receipts   []wire.Bytes
 	Artefact   wire.Bytes
 	Nonce      wire.Bytes
@@ -112,32 +112,24 @@ func (c *Client) getOffers(ctx context.Context, w Wish, e *Enrolment, say Progre
 	return nil
 }
 
-// prove runs the challenge and collects both receipts.
+// prove collects the receipts that the DP's offer asks for.
 func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
 	if len(e.Receipts) == 2 {
 		return nil
 	}
-	if e.Challenger.IsZero() {
+	if len(e.Provers) == 0 {
 		if err := c.pickProvers(w, e); err != nil {
 			return err
 		}
 	}
-	if len(e.Receipts) == 0 {
-		if err := c.challenge(ctx, w, h, e, say); err != nil {
-			return err
-		}
+	switch {
+	case slices.Contains(e.DPOffer.Kinds, possession.MailReply.String()):
+		return c.proveByMail(ctx, w, h, e, say)
+	case slices.Contains(e.DPOffer.Kinds, possession.CodeMessage.String()):
+		return c.proveByCodes(ctx, w, h, e, say)
+	default:
+		return fmt.Errorf("%w: it counts %v", ErrKinds, e.DPOffer.Kinds)
 	}
-	var o wire.Observation
-	err := c.parties.Call(ctx, e.Witness, wire.PathObservations, "", wire.ObservationRequest{
-		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: possession.MailWitness.String(),
-		Purpose: uint8(possession.PurposeEnrol), Challenger: e.Challenger, Nonce: e.Nonce, Artefact: e.Artefact,
-	}, &o)
-	if err != nil {
-		return fmt.Errorf("witness %s: %w", e.Witness, err)
-	}
-	e.Receipts = append(e.Receipts, o.Receipt)
-	say(fmt.Sprintf("%s checked the same reply against the key that it saw published itself", e.Witness))
-	return nil
 }
 
 // pickProvers takes the first two provers of the DP's order whose operators
@@ -162,92 +154,20 @@ func (c *Client) pickProvers(w Wish, e *Enrolment) error {
 	if len(picked) < 2 {
 		return ErrProvers
 	}
-	e.Challenger, e.Witness = picked[0], picked[1]
+	e.Provers = picked[:2]
 	return nil
 }
 
-// challenge starts the mail challenge, has the person answer it, and waits for
-// the verdict.
-func (c *Client) challenge(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
-	if len(e.Challenge.ID) == 0 {
-		err := c.parties.Call(ctx, e.Challenger, wire.PathChallenges, "", wire.ChallengeRequest{
-			CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: possession.MailReply.String(),
-			Purpose: uint8(possession.PurposeEnrol),
-		}, &e.Challenge)
-		if err != nil {
-			return fmt.Errorf("challenge by %s: %w", e.Challenger, err)
-		}
-		say(fmt.Sprintf("%s sends a mail from %s", e.Challenger, e.Challenge.From))
+// start starts a challenge of one kind at a prover.
+func (c *Client) start(ctx context.Context, w Wish, at registry.PartyID, kind possession.Kind) (wire.Challenge, error) {
+	var ch wire.Challenge
+	err := c.parties.Call(ctx, at, wire.PathChallenges, "", wire.ChallengeRequest{
+		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(), Purpose: uint8(possession.PurposeEnrol),
+	}, &ch)
+	if err != nil {
+		return ch, fmt.Errorf("challenge by %s: %w", at, err)
 	}
-	if e.Token != "" { // interrupted: the reply may have arrived meanwhile
-		if done, err := c.settled(ctx, e, say); done || err != nil {
-			return err
-		}
-	}
-	if err := c.reply(ctx, w, h, e); err != nil {
-		return err
-	}
-	say("waiting for the reply to arrive")
-	return c.await(ctx, e, say)
-}
-
-// reply computes the response and has the person send it. Going on after an
-// interruption has it sent again: nobody knows whether it was.
-func (c *Client) reply(ctx context.Context, w Wish, h Holder, e *Enrolment) error {
-	token := e.Token
-	if token == "" {
-		var err error
-		if token, err = h.SubjectToken(ctx, e.Challenge.From); err != nil {
-			return err
-		}
-	}
-	part1, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(part1)+len(e.Challenge.Nonce) != possession.NonceSize {
-		return fmt.Errorf("%w: the token is not the one in the subject", ErrAnswer)
-	}
-	nonce := [possession.NonceSize]byte(append(part1, e.Challenge.Nonce...))
-	e.Token = token
-	body := mail.Response(possession.Response(w.CSI, w.Key.Public(), nonce), w.Key.Public().ID().String())
-	return h.SendReply(ctx, e.Challenge.From, token, body)
-}
-
-// await polls until the challenge is decided, or ctx ends.
-func (c *Client) await(ctx context.Context, e *Enrolment, say Progress) error {
-	for {
-		if done, err := c.settled(ctx, e, say); done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pollInterval):
-		}
-	}
-}
-
-// settled asks once how the challenge stands, and takes the receipt over.
-func (c *Client) settled(ctx context.Context, e *Enrolment, say Progress) (bool, error) {
-	var s wire.ChallengeStatus
-	if err := c.parties.Call(ctx, e.Challenger, wire.PathStatus, "", wire.StatusRequest{ID: e.Challenge.ID}, &s); err != nil {
-		return false, fmt.Errorf("status at %s: %w", e.Challenger, err)
-	}
-	refusal := problem.New((problem.Document{Type: s.Problem}).Kind(), "")
-	switch s.State {
-	case wire.ChallengeProved:
-		e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
-		say(fmt.Sprintf("%s saw the reply with the domain's signature", e.Challenger))
-		return true, nil
-	case wire.ChallengeFailed:
-		return false, refusal
-	case wire.ChallengeWaiting:
-		if s.Problem != e.Refused {
-			e.Refused = s.Problem
-			say("a reply was refused: " + refusal.Error())
-		}
-		return false, nil
-	default:
-		return false, fmt.Errorf("%w: challenge state %q", ErrAnswer, s.State)
-	}
+	return ch, nil
 }
 
 // sign composes the mapping and collects the signatures of holder and MSPs.

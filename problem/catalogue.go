@@ -68,6 +68,7 @@ const (
 	ChallengeUsed    Kind = "challenge-used"
 	ChallengeFailed  Kind = "challenge-failed"
 	CannotDeliver    Kind = "cannot-deliver"
+	CodeWrong        Kind = "code-wrong"
 
 	// About an observation.
 	ChallengerUnknown   Kind = "challenger-unknown"
@@ -164,6 +165,7 @@ var catalogue = [...]Row{
 	{ChallengeExpired, 410, "The challenge has run out", RetryFresh, "start a new challenge"},
 	{ChallengeUsed, 409, "The challenge has been answered already", RetryFresh, "start a new challenge"},
 	{ChallengeFailed, 422, "The challenge was not answered rightly", RetryFresh, "start a new challenge and answer exactly as it asks"},
+	{CodeWrong, 422, "The code is wrong", RetryFresh, "type the newest code that came by this channel; after five wrong ones start a new challenge"},
 	{CannotDeliver, 502, "The challenge could not be delivered", RetryLater, "check that the CSI exists and takes messages; then try again"},
 
 	{ChallengerUnknown, 422, "The challenger is not an active prover of the registry", RetryFresh, "fetch the current registry; name the prover that sent the challenge"},

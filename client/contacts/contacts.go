@@ -32,6 +32,7 @@ package contacts
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"whither/csi"
 	"whither/csi/national"
@@ -80,7 +81,6 @@ type Reader struct {
 	lines  lines
 	region national.Region
 	cards  bool // the first card has begun
-	inCard bool // its BEGIN is consumed
 	seen   map[csi.ID]bool
 	counts Counts
 	err    error
@@ -107,9 +107,6 @@ func (r *Reader) Next() (Contact, error) {
 			continue
 		}
 		r.counts.Contacts++
-		if r.counts.Problems > MaxProblems {
-			r.err = ErrProblems
-		}
 		return c, nil
 	}
 	return Contact{}, r.err
@@ -142,7 +139,9 @@ func (r *Reader) next() (Contact, bool) {
 // problem notes something that could not be read.
 func (r *Reader) problem(c *Contact, line int, reason error) {
 	c.Problems = append(c.Problems, Problem{Line: line, Reason: reason})
-	r.counts.Problems++
+	if r.counts.Problems++; r.counts.Problems > MaxProblems {
+		r.err = ErrProblems
+	}
 }
 
 // refuse notes a value that is no identifier.
@@ -165,7 +164,7 @@ func (r *Reader) value(c *Contact, line int, text string) {
 	}
 	r.counts.Values++
 	switch known := r.seen[id]; {
-	case known && (contains(c.IDs, id) || contains(c.Repeated, id)):
+	case known && (slices.Contains(c.IDs, id) || slices.Contains(c.Repeated, id)):
 		r.counts.Repeated++
 	case known:
 		r.counts.Repeated++

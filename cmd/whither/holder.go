@@ -16,6 +16,7 @@ import (
 	"whither/internal/keyfile"
 	"whither/internal/world/devmail"
 	"whither/mapping"
+	"whither/possession"
 	"whither/registry"
 )
 
@@ -192,6 +193,21 @@ func (t *terminal) SubjectToken(_ context.Context, from string) (string, error) 
 func (t *terminal) SendReply(_ context.Context, _, _, body string) error {
 	_, _ = fmt.Fprintf(t.out, "\nReply to that mail as plain text, keep its subject, and send exactly this and nothing else:\n\n%s\n\nWaiting for the reply …\n", body)
 	return nil
+}
+
+// Code asks for the code that came by message or call.
+func (t *terminal) Code(_ context.Context, prover registry.PartyID, kind possession.Kind) (string, error) {
+	by := "A message"
+	if kind == possession.CodeCall {
+		by = "A call"
+	}
+	_, _ = fmt.Fprintf(t.out, "\n%s comes from %s. Type the code here: ", by, prover)
+	line, err := t.in.ReadString('\n')
+	code := strings.Join(strings.Fields(line), "")
+	if code == "" {
+		return "", errors.Join(errors.New("no code was typed; run the same command again to go on"), err)
+	}
+	return code, nil
 }
 
 type listCommand struct{}

@@ -24,6 +24,8 @@ import (
 
 	"whither/csi"
 	"whither/internal/world/mailnet"
+	"whither/possession"
+	"whither/registry"
 )
 
 // Server serves the mailboxes of one provider.
@@ -223,6 +225,14 @@ func (m *Mailbox) SubjectToken(ctx context.Context, from string) (string, error)
 		case <-time.After(poll):
 		}
 	}
+}
+
+// ErrNoPhone refuses what only a phone can do.
+var ErrNoPhone = errors.New("devmail: a mailbox gets no codes by message or call")
+
+// Code refuses: a mailbox has no phone.
+func (m *Mailbox) Code(context.Context, registry.PartyID, possession.Kind) (string, error) {
+	return "", ErrNoPhone
 }
 
 // SendReply replies to the mail with that token.
