@@ -59,7 +59,7 @@ var _ cosigner.Accounts = (*Accounts)(nil)
 // OpenAccounts reads the file at path; there may be none yet.
 func OpenAccounts(path string) (*Accounts, error) {
 	a := &Accounts{path: path, file: accountsFile{Accounts: []accountRow{}}}
-	if _, err := a.Step(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := a.Step(); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -71,6 +71,9 @@ func (a *Accounts) Step() (changed bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	info, err := os.Stat(a.path)
+	if errors.Is(err, fs.ErrNotExist) && a.raw == nil {
+		return false, nil // nobody has an account yet
+	}
 	if err != nil {
 		return false, fmt.Errorf("msp: accounts: %w", err)
 	}
@@ -81,18 +84,35 @@ func (a *Accounts) Step() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("msp: accounts: %w", err)
 	}
-	if bytes.Equal(b, a.raw) {
+	if a.raw != nil && bytes.Equal(b, a.raw) {
 		return false, nil
 	}
-	var f accountsFile
-	if err := wire.Decode(wire.TypeJSON, b, maxAccounts, &f); err != nil {
-		return false, fmt.Errorf("%w: %w", ErrAccounts, err)
+	f, err := parseAccounts(b)
+	if err != nil {
+		return false, err
 	}
 	if err := a.take(f); err != nil {
 		return false, err
 	}
 	a.raw = b
 	return true, nil
+}
+
+func parseAccounts(b []byte) (accountsFile, error) {
+	var f accountsFile
+	if err := wire.Decode(wire.TypeJSON, b, maxAccounts, &f); err != nil {
+		return accountsFile{}, fmt.Errorf("%w: %w", ErrAccounts, err)
+	}
+	return f, nil
+}
+
+// bytes returns f as the file holds it.
+func (f accountsFile) bytes() ([]byte, error) {
+	b, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("msp: accounts: %w", err)
+	}
+	return append(b, '\n'), nil
 }
 
 // take checks f and makes it the content. The caller holds the lock.
@@ -134,14 +154,14 @@ func (a *Accounts) Add(name string, csis ...csi.ID) (token string, err error) {
 	if err := a.take(accountsFile{Accounts: append(slices.Clip(before.Accounts), row)}); err != nil {
 		return "", err
 	}
-	b, err := json.MarshalIndent(a.file, "", "  ")
+	b, err := a.file.bytes()
 	if err == nil {
-		err = replace(a.path, append(b, '\n'))
+		err = replace(a.path, b)
 	}
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("msp: accounts: %w", err), a.take(before))
+		return "", errors.Join(err, a.take(before))
 	}
-	a.raw = append(b, '\n')
+	a.raw = b
 	return token, nil
 }
 
@@ -149,7 +169,7 @@ func (a *Accounts) Add(name string, csis ...csi.ID) (token string, err error) {
 func replace(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".accounts-*") // mode 0600
 	if err != nil {
-		return err
+		return fmt.Errorf("msp: accounts: %w", err)
 	}
 	_, err = f.Write(b)
 	if err == nil {
@@ -159,7 +179,7 @@ func replace(path string, b []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return fmt.Errorf("msp: accounts: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }
