@@ -133,6 +133,7 @@ func TestRunFromAFolder(t *testing.T) {
 		if err := client.Call(ctx, provider, wire.PathSignatures, aliceToken, claimsOf("one"), &first); err != nil {
 			t.Fatal(err)
 		}
+		client.Close() // an idle connection would hold the stop up
 	})
 	running(t, dir, now, func(ctx context.Context) {
 		var again wire.SignatureAnswer
@@ -145,6 +146,7 @@ func TestRunFromAFolder(t *testing.T) {
 		if err := client.Call(ctx, provider, wire.PathSignatures, aliceToken, claimsOf("two"), &again); problem.KindOf(err) != problem.OfferUsed {
 			t.Errorf("another mapping after a restart: %v", err)
 		}
+		client.Close()
 	})
 }
 
