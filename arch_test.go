@@ -41,13 +41,13 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/party", "internal/smtpout", "internal/prover", "internal/dp/server", "internal/dp/console",
+			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/camara", "internal/party", "internal/smtpout", "internal/prover", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/world", "internal/world/devmail", "internal/world/mailnet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/world", "internal/world/devmail", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
 			"internal/monitor", "internal/simulate", "internal/bench",
 		},
 		// 6: flags, files, signals.
@@ -96,7 +96,7 @@ var rules = house{
 		"internal/sqlstore/mspstore":    "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore": "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/storetest":            "internal/world/worldtest",
-		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/devmail internal/world/mailnet",
+		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/devmail internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":      "internal/world",
 		"internal/simulate":             "internal/world",
 		"internal/bench":                "internal/dp internal/world",
