@@ -1,0 +1,378 @@
+package registry_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"testing"
+	"time"
+
+	"whither/internal/canon"
+	"whither/internal/cose"
+	"whither/internal/world/worldtest"
+	"whither/key"
+)
+
+// tree is a map with integer keys, for cases to bend in ways in which the
+// package's own types cannot.
+type tree = map[int64]any
+
+// entry is a party before it is encoded.
+type entry struct {
+	id          string
+	grant, self tree
+	selfKey     string // signs the self record
+	selfLabel   key.Label
+	selfParams  cose.Params
+	selfBytes   []byte // instead of a signed self
+}
+
+// rootSignature is a signature of the file.
+type rootSignature struct {
+	key    string
+	label  key.Label
+	named  bool
+	params cose.Params
+}
+
+// draft is a registry before it is encoded and signed.
+type draft struct {
+	t       testing.TB
+	now     time.Time
+	body    tree // without the parties
+	parties []*entry
+	roots   []rootSignature
+	encoded func([]byte) []byte // bends the payload's bytes before they are signed
+	message func([]byte) []byte // bends the whole file's bytes
+}
+
+const day = 24 * time.Hour
+
+// newDraft is a good registry: a DP, two MSPs with a gap between their bits, and
+// two provers, of whom one observes as well.
+func newDraft(t testing.TB) *draft {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	d := &draft{t: t, now: now, body: tree{
+		1: 7, 2: "federation.example", 3: now.Unix(), 4: now.Add(30 * day).Unix(), 5: tree{1: map[string]uint8{"mailto": 4, "tel": 2}},
+	}}
+	d.add("dp.example", "dp")
+	d.add("msp-a.example", "msp").grant[8] = 0
+	d.add("msp-b.example", "msp").grant[8] = 2
+	d.add("prover-a.example", "observer", "prover")
+	d.add("prover-b.example", "prover")
+	for _, name := range vectorRoots[:2] {
+		d.roots = append(d.roots, rootSignature{name, key.LabelRegistry, true, cose.Params{Role: 1, Time: now.Unix()}})
+	}
+	return d
+}
+
+// add puts an active party into the draft, with one key for each role. Its
+// operator is op- and its id.
+func (d *draft) add(id string, roles ...string) *entry {
+	since := d.now.Add(-day).Unix()
+	operator := "op-" + id
+	pin := sha256.Sum256([]byte("pin " + id))
+	var keys []any
+	for _, r := range roles {
+		keys = append(keys, tree{1: r, 2: d.key(id + " " + r), 3: since})
+	}
+	p := &entry{
+		id: id, selfKey: operator, selfLabel: key.LabelSelf, selfParams: cose.Params{Role: 2, Time: since},
+		grant: tree{1: id, 2: operator, 3: d.key(operator), 4: roles, 7: []string{"CH"}, 9: tree{1: "active", 2: since}},
+		self:  tree{1: id, 2: since, 3: "https://" + id + ":8443", 4: [][]byte{pin[:]}, 5: keys},
+	}
+	d.parties = append(d.parties, p)
+	return p
+}
+
+func (d *draft) key(name string) tree { return keyTree(worldtest.Key(d.t, name).Public()) }
+
+func (d *draft) marshal(v any) []byte {
+	d.t.Helper()
+	b, err := canon.Marshal(v)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return b
+}
+
+// payload encodes the body with its parties, by another way than the package.
+func (d *draft) payload() []byte {
+	d.t.Helper()
+	entries := []any{}
+	for _, p := range d.parties {
+		b := p.selfBytes
+		if b == nil {
+			var err error
+			if b, err = cose.Sign1(p.selfLabel, d.marshal(p.self), worldtest.Key(d.t, p.selfKey), true, p.selfParams); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+		entries = append(entries, tree{1: p.grant, 2: b})
+	}
+	if _, set := d.body[6]; !set {
+		d.body[6] = entries
+	}
+	return d.marshal(d.body)
+}
+
+// file encodes and signs what the draft has become.
+func (d *draft) file() []byte {
+	d.t.Helper()
+	m := cose.Message{Payload: d.payload()}
+	if d.encoded != nil {
+		m.Payload = d.encoded(m.Payload)
+	}
+	for _, r := range d.roots {
+		var err error
+		if m, err = m.With(r.label, worldtest.Key(d.t, r.key), r.named, r.params); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	b, err := m.Marshal()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if d.message != nil {
+		b = d.message(b)
+	}
+	return b
+}
+
+// dp, mspA and proverA are the parties that cases bend.
+func (d *draft) dp() *entry      { return d.parties[0] }
+func (d *draft) mspA() *entry    { return d.parties[1] }
+func (d *draft) proverA() *entry { return d.parties[3] }
+
+// keys returns a party's keys.
+func (p *entry) keys() []any { return p.self[5].([]any) }
+
+// whole is COSE_Sign in a type that can hold more than is allowed.
+type whole struct {
+	_           struct{} `cbor:",toarray"`
+	Protected   []byte
+	Unprotected tree
+	Payload     []byte
+	Signatures  []part
+}
+
+type part struct {
+	_           struct{} `cbor:",toarray"`
+	Protected   []byte
+	Unprotected tree
+	Signature   []byte
+}
+
+// structure bends a good file after it was signed.
+func structure(bend func(*whole)) func(*draft) {
+	return func(d *draft) {
+		d.message = func(b []byte) []byte {
+			var w whole
+			if err := canon.Unmarshal(b[2:], len(b), &w); err != nil {
+				d.t.Fatal(err)
+			}
+			bend(&w)
+			return append([]byte{0xd8, 98}, d.marshal(w)...)
+		}
+	}
+}
+
+// header bends the protected header of the first signature.
+func header(bend func(tree)) func(*draft) {
+	return func(d *draft) {
+		structure(func(w *whole) {
+			var h tree
+			if err := canon.Unmarshal(w.Signatures[0].Protected, 256, &h); err != nil {
+				d.t.Fatal(err)
+			}
+			bend(h)
+			w.Signatures[0].Protected = d.marshal(h)
+		})(d)
+	}
+}
+
+type vectorCase struct {
+	name, why string
+	expect    string
+	bend      func(*draft)
+	after     time.Duration // when it is verified, after the draft's now
+	previous  string        // the vector before it, for whoever remembers
+}
+
+// vectorCases are all vectors, first those that are accepted.
+var vectorCases = slices.Concat(acceptCases, malformedCases, thresholdCases, timeCases, grantCases, selfCases, sharedCases, rollbackCases)
+
+var acceptCases = []vectorCase{
+	{name: "members", why: "Five parties, two of three root signatures.", expect: "accept"},
+	{name: "all roots", why: "More signatures than the threshold.", expect: "accept", bend: func(d *draft) {
+		d.roots = append(d.roots, rootSignature{"root-3", key.LabelRegistry, true, cose.Params{Role: 1, Time: d.now.Unix()}})
+	}},
+	{name: "a stranger signs too", why: "Signatures of other keys neither help nor harm.", expect: "accept", bend: func(d *draft) {
+		d.roots = append(d.roots, rootSignature{"stranger", key.LabelRegistry, true, cose.Params{Role: 1, Time: d.now.Unix()}})
+	}},
+	{name: "a root signed with another time", why: "The time of a root signature is its signer's own and is not compared.", expect: "accept", bend: func(d *draft) {
+		d.roots[0].params.Time += 86400
+	}},
+	{name: "at the edge of skew", why: "Issued 120 seconds from now.", expect: "accept", after: -120 * time.Second},
+	{name: "in its last second", why: "One second before it expires.", expect: "accept", after: 30*day - time.Second},
+	{name: "nobody", why: "A federation without parties.", expect: "accept", bend: func(d *draft) { d.parties = nil }},
+	{name: "every member", why: "Schemes, ranges and the age of evidence are set, and a key has an end.", expect: "accept", bend: func(d *draft) {
+		p := d.proverA()
+		p.grant[5], p.grant[6] = []string{"mailto"}, []string{"example.org"}
+		p.keys()[0].(tree)[4] = d.now.Unix()
+		d.body[5].(tree)[2] = 12
+	}},
+	{name: "old and new key", why: "A key and the one after it; both count, each for its time.", expect: "accept", bend: func(d *draft) {
+		old := d.dp().keys()[0].(tree)
+		old[4] = d.now.Unix()
+		d.dp().self[5] = append(d.dp().keys(), tree{1: "dp", 2: d.key("dp.example next"), 3: d.now.Unix()})
+	}},
+	{name: "two tls keys", why: "Two pins while a party changes its TLS key.", expect: "accept", bend: func(d *draft) {
+		pin := sha256.Sum256([]byte("pin dp.example next"))
+		d.dp().self[4] = append(d.dp().self[4].([][]byte), pin[:])
+	}},
+	{name: "a key without the role", why: "The self record lists a prover's key; the grant gives no such role, so it is no key.", expect: "accept", bend: func(d *draft) {
+		d.dp().self[5] = append(d.dp().keys(), tree{1: "prover", 2: d.key("dp.example prover"), 3: d.now.Unix()})
+	}},
+	{name: "a key of an unknown role", why: "As before: it has no authority and is passed over.", expect: "accept", bend: func(d *draft) {
+		d.dp().self[5] = append(d.dp().keys(), tree{1: "king", 2: d.key("dp.example king"), 3: d.now.Unix()})
+	}},
+	{name: "no keys", why: "A party that signs nothing.", expect: "accept", bend: func(d *draft) { delete(d.mspA().self, 5) }},
+	{name: "closed and expelled", why: "They stay listed, so that their past can be judged, and cannot be reached.", expect: "accept", bend: func(d *draft) {
+		d.mspA().grant[9] = tree{1: "closed", 2: d.now.Unix()}
+		d.proverA().grant[9] = tree{1: "expelled", 2: d.now.Unix()}
+	}},
+	{name: "high bit", why: "The table is as long as its highest position.", expect: "accept", bend: func(d *draft) { d.mspA().grant[8] = 65535 }},
+	{name: "the next version", why: "Follows the first one.", expect: "accept", previous: "members", bend: func(d *draft) { d.body[1] = 8 }},
+	{name: "the same again", why: "The same version with the same digest follows itself.", expect: "accept", previous: "members"},
+}
+
+var malformedCases = []vectorCase{
+	{name: "empty", why: "No bytes.", expect: "malformed", bend: func(d *draft) { d.message = func([]byte) []byte { return nil } }},
+	{name: "truncated", why: "The last byte is missing.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return b[:len(b)-1] } }},
+	{name: "trailing byte", why: "One byte after the message.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return append(b, 0) } }},
+	{name: "no tag", why: "COSE_Sign without its tag.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return b[2:] } }},
+	{name: "another tag", why: "Tagged as COSE_Sign1.", expect: "malformed", bend: func(d *draft) {
+		d.message = func(b []byte) []byte { return append([]byte{0xd2}, b[2:]...) }
+	}},
+	{name: "long length", why: "The array's length is not in its shortest form.", expect: "malformed", bend: func(d *draft) {
+		d.message = func(b []byte) []byte { return append([]byte{0xd8, 98, 0x98, 4}, b[3:]...) }
+	}},
+	{name: "body header", why: "The protected header of the whole is not empty.", expect: "malformed", bend: structure(func(w *whole) { w.Protected = []byte{0xa0} })},
+	{name: "unprotected body header", why: "Nobody has signed it.", expect: "malformed", bend: structure(func(w *whole) { w.Unprotected = tree{4: []byte{1}} })},
+	{name: "unprotected header", why: "As before, of a signature.", expect: "malformed", bend: structure(func(w *whole) { w.Signatures[0].Unprotected = tree{4: []byte{1}} })},
+	{name: "seventeen signatures", why: "At most sixteen.", expect: "malformed", bend: structure(func(w *whole) {
+		for len(w.Signatures) < 17 {
+			w.Signatures = append(w.Signatures, w.Signatures[0])
+		}
+	})},
+	{name: "short signature", why: "An Ed25519 signature has 64 bytes.", expect: "malformed", bend: structure(func(w *whole) { w.Signatures[0].Signature = w.Signatures[0].Signature[1:] })},
+	{name: "eddsa", why: "The algorithm is EdDSA (-8), which does not say which curve.", expect: "malformed", bend: header(func(h tree) { h[1] = -8 })},
+	{name: "nothing critical", why: "The parameters are not marked critical.", expect: "malformed", bend: header(func(h tree) { delete(h, 2) })},
+	{name: "short kid", why: "A key id has 16 bytes.", expect: "malformed", bend: header(func(h tree) { h[4] = []byte{1, 2, 3} })},
+	{name: "unknown header", why: "A label that is not of the one form.", expect: "malformed", bend: header(func(h tree) { h[7] = 1 })},
+	{name: "unknown member", why: "The body has a member that this version does not know.", expect: "malformed", bend: func(d *draft) { d.body[7] = 1 }},
+	{name: "missing member", why: "The body has no policy.", expect: "malformed", bend: func(d *draft) { delete(d.body, 5) }},
+	{name: "member twice", why: "A duplicate key in the body.", expect: "malformed", bend: func(d *draft) {
+		d.encoded = func(b []byte) []byte { return append(append([]byte{b[0] + 1}, b[1], b[2]), b[1:]...) }
+	}},
+	{name: "members out of order", why: "Keys of the body are not sorted.", expect: "malformed", bend: func(d *draft) {
+		d.encoded = func(b []byte) []byte { return append(append([]byte{b[0]}, b[3:]...), b[1], b[2]) }
+	}},
+	{name: "version is a text", why: "A member of another type.", expect: "malformed", bend: func(d *draft) { d.body[1] = "7" }},
+	{name: "negative version", why: "Versions count from zero.", expect: "malformed", bend: func(d *draft) { d.body[1] = -1 }},
+	{name: "zero is written", why: "An optional member that is zero is left out.", expect: "malformed", bend: func(d *draft) { d.body[5].(tree)[2] = 0 }},
+	{name: "empty is written", why: "An optional list that is empty is left out.", expect: "malformed", bend: func(d *draft) { d.dp().grant[5] = []string{} }},
+	{name: "null", why: "Null stands for nothing.", expect: "malformed", bend: func(d *draft) { d.body[6] = nil }},
+	{name: "capital in an id", why: "Names are in lower case.", expect: "malformed", bend: func(d *draft) { d.dp().grant[1] = "DP.example" }},
+	{name: "one label", why: "A name has at least two labels.", expect: "malformed", bend: func(d *draft) { d.dp().grant[2] = "localhost" }},
+	{name: "operator key of another curve", why: "Ed25519 only.", expect: "malformed", bend: func(d *draft) {
+		d.dp().grant[3] = tree{1: 1, -1: 7, -2: worldtest.Key(d.t, "op-dp.example").Public().Bytes()}
+	}},
+	{name: "operator key of small order", why: "Under such a key a signature binds nobody.", expect: "malformed", bend: func(d *draft) {
+		d.dp().grant[3] = tree{1: 1, -1: 6, -2: append([]byte{1}, make([]byte, 31)...)}
+	}},
+	{name: "bit too high", why: "Positions are below 65536.", expect: "malformed", bend: func(d *draft) { d.mspA().grant[8] = 65536 }},
+}
+
+var thresholdCases = []vectorCase{
+	{name: "no signature", why: "Anybody could have made it.", expect: "threshold", bend: func(d *draft) { d.roots = nil }},
+	{name: "one of two", why: "One signature too few.", expect: "threshold", bend: func(d *draft) { d.roots = d.roots[:1] }},
+	{name: "one root twice", why: "A key counts once.", expect: "threshold", bend: func(d *draft) { d.roots[1] = d.roots[0] }},
+	{name: "a root and a stranger", why: "A stranger's signature does not count.", expect: "threshold", bend: func(d *draft) { d.roots[1].key = "stranger" }},
+	{name: "another label", why: "Signed as a self record.", expect: "threshold", bend: func(d *draft) { d.roots[1].label = key.LabelSelf }},
+	{name: "another role", why: "Signed in the role of a self record.", expect: "threshold", bend: func(d *draft) { d.roots[1].params.Role = 2 }},
+	{name: "no kid", why: "A root signature names its key.", expect: "threshold", bend: func(d *draft) { d.roots[1].named = false }},
+	{name: "changed payload", why: "The version is another than the one signed.", expect: "threshold", bend: structure(func(w *whole) { w.Payload[2]++ })},
+	{name: "signatures swapped", why: "Each signature under the other's header.", expect: "threshold", bend: structure(func(w *whole) {
+		w.Signatures[0].Signature, w.Signatures[1].Signature = w.Signatures[1].Signature, w.Signatures[0].Signature
+	})},
+	{name: "unsigned and broken", why: "Signatures are counted before the content is looked at.", expect: "threshold", bend: func(d *draft) {
+		d.roots = d.roots[:1]
+		d.dp().grant[8] = 1
+	}},
+}
+
+var timeCases = []vectorCase{
+	{name: "from the future", why: "Issued 121 seconds from now.", expect: "not-yet", after: -121 * time.Second},
+	{name: "expired now", why: "It is good before its expiry, not at it.", expect: "expired", after: 30 * day},
+	{name: "expired long ago", why: "A year later.", expect: "expired", after: 365 * day},
+}
+
+var grantCases = []vectorCase{
+	{name: "no role", why: "A grant without a role grants nothing.", expect: "content", bend: func(d *draft) { d.dp().grant[4] = []string{} }},
+	{name: "unknown role", why: "Not one of the eight roles.", expect: "content", bend: func(d *draft) { d.dp().grant[4] = []string{"king"} }},
+	{name: "roles unsorted", why: "A set has one order.", expect: "content", bend: func(d *draft) { d.proverA().grant[4] = []string{"prover", "observer"} }},
+	{name: "role twice", why: "A set has each once.", expect: "content", bend: func(d *draft) { d.dp().grant[4] = []string{"dp", "dp"} }},
+	{name: "dp with a bit", why: "Only an MSP has a position.", expect: "content", bend: func(d *draft) { d.dp().grant[8] = 1 }},
+	{name: "msp without a bit", why: "Every MSP has one.", expect: "content", bend: func(d *draft) { delete(d.mspA().grant, 8) }},
+	{name: "jurisdiction in lower case", why: "ISO 3166-1 alpha-2 is in capitals.", expect: "content", bend: func(d *draft) { d.dp().grant[7] = []string{"ch"} }},
+	{name: "jurisdiction of three letters", why: "Alpha-2 has two.", expect: "content", bend: func(d *draft) { d.dp().grant[7] = []string{"CHE"} }},
+	{name: "unknown standing", why: "Active, closed or expelled.", expect: "content", bend: func(d *draft) { d.dp().grant[9] = tree{1: "fine", 2: d.now.Unix()} }},
+	{name: "party twice", why: "An id names one party.", expect: "content", bend: func(d *draft) { d.parties = append(d.parties, d.dp()) }},
+}
+
+var selfCases = []vectorCase{
+	{name: "self record is no cose", why: "Bytes that are not a COSE_Sign1.", expect: "content", bend: func(d *draft) { d.dp().selfBytes = []byte{1, 2, 3} }},
+	{name: "self record by another operator", why: "Not signed by the operator key of its grant.", expect: "content", bend: func(d *draft) { d.dp().selfKey = "op-msp-a.example" }},
+	{name: "self record by a role key", why: "The signing key of a role is no operator key.", expect: "content", bend: func(d *draft) { d.dp().selfKey = "dp.example dp" }},
+	{name: "self record under another label", why: "Signed as a registry.", expect: "content", bend: func(d *draft) { d.dp().selfLabel = key.LabelRegistry }},
+	{name: "self record in another role", why: "Signed in the role of a root.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Role = 1 }},
+	{name: "self record of another party", why: "Its id is not that of the grant beside it.", expect: "content", bend: func(d *draft) { d.dp().self[1] = "msp-a.example" }},
+	{name: "self record dated otherwise", why: "Its time is not that of its signature.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Time++ }},
+	{name: "self record from the future", why: "Issued 121 seconds from now.", expect: "content", bend: func(d *draft) {
+		d.dp().self[2] = d.now.Unix() + 121
+		d.dp().selfParams.Time = d.now.Unix() + 121
+	}},
+	{name: "self record with an unknown member", why: "Not of this version.", expect: "content", bend: func(d *draft) { d.dp().self[6] = 1 }},
+	{name: "endpoint without tls", why: "Plain HTTP is no endpoint.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "http://dp.example:8443" }},
+	{name: "endpoint with a path", why: "Paths are those of the messages.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://dp.example:8443/x" }},
+	{name: "endpoint with a query", why: "As before.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://dp.example:8443?x" }},
+	{name: "endpoint with a user", why: "As before.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://bob@dp.example:8443" }},
+	{name: "endpoint without a host", why: "Nowhere to go.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://" }},
+	{name: "no pin", why: "Nobody could be sure to speak to it.", expect: "content", bend: func(d *draft) { d.dp().self[4] = [][]byte{} }},
+	{name: "short pin", why: "A pin is a SHA-256.", expect: "content", bend: func(d *draft) { d.dp().self[4] = [][]byte{{1, 2, 3}} }},
+}
+
+var sharedCases = []vectorCase{
+	{name: "bit shared", why: "A position has one owner.", expect: "content", bend: func(d *draft) { d.mspA().grant[8] = 2 }},
+	{name: "pin shared", why: "A TLS key has one owner.", expect: "content", bend: func(d *draft) { d.dp().self[4] = d.mspA().self[4] }},
+	{name: "pin twice", why: "As before, of one party.", expect: "content", bend: func(d *draft) {
+		pin := d.dp().self[4].([][]byte)[0]
+		d.dp().self[4] = [][]byte{pin, bytes.Clone(pin)}
+	}},
+	{name: "key shared", why: "A signing key has one owner.", expect: "content", bend: func(d *draft) {
+		d.dp().keys()[0].(tree)[2] = d.key("msp-a.example msp")
+		d.mspA().keys()[0].(tree)[2] = d.key("msp-a.example msp")
+	}},
+	{name: "key in two roles", why: "One key serves one role.", expect: "content", bend: func(d *draft) {
+		d.proverA().keys()[1].(tree)[2] = d.proverA().keys()[0].(tree)[2]
+	}},
+}
+
+var rollbackCases = []vectorCase{
+	{name: "rollback", why: "An older version than the one already seen.", expect: "rollback", previous: "the next version"},
+	{name: "split view", why: "The version already seen with another digest: one of the two was made for somebody alone.", expect: "rollback", previous: "members", bend: func(d *draft) {
+		d.body[2] = "federation-of-nobody.example"
+	}},
+}
