@@ -27,7 +27,7 @@ var messages = []any{
 	wire.SignatureAnswer{}, wire.SubmitRequest{}, wire.SubmitAnswer{}, wire.RenewalRequest{}, wire.RenewalAnswer{},
 	wire.WithdrawalRequest{}, wire.WithdrawalAnswer{}, wire.LookupRequest{}, wire.LookupAnswer{}, wire.Answer{},
 	wire.Found{}, wire.AskedDP{}, wire.BitTable{}, wire.ChallengeRequest{}, wire.Challenge{}, wire.StatusRequest{},
-	wire.ChallengeStatus{}, wire.ObservationRequest{}, wire.Observation{},
+	wire.ChallengeStatus{}, wire.AnswerRequest{}, wire.ObservationRequest{}, wire.Observation{},
 }
 
 // member is a member of a message, as the code or the page has it.
