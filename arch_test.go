@@ -40,7 +40,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "cosigner", "issuer", "relay", "registry/update", "csi/national",
+			"client", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
 			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/camara", "internal/party", "internal/smtpout", "internal/prover", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",

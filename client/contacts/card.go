@@ -67,24 +67,19 @@ func (r *Reader) property(k *card, l line) {
 		r.skip(p, l)
 		return
 	}
-	whole := r.join(&p, l, k.old)
+	fault := r.join(&p, l, k.old)
 	k.size += len(p.value)
-	telephone, address := p.name == "TEL", p.name == "EMAIL"
-	if !whole {
-		if telephone || address {
-			r.refuse(&k.Contact, l.number, ErrLine)
-		} else {
-			r.problem(&k.Contact, l.number, ErrLine)
-		}
-		return
+	text := ""
+	if fault == "" {
+		text, fault = p.text()
 	}
-	text, reason := p.text()
+	telephone, address := p.name == "TEL", p.name == "EMAIL"
 	switch {
-	case strings.TrimSpace(p.value) == "":
-	case reason != "" && (telephone || address):
-		r.refuse(&k.Contact, l.number, reason)
-	case reason != "":
-		r.problem(&k.Contact, l.number, reason)
+	case fault == "" && strings.TrimSpace(text) == "":
+	case fault != "" && (telephone || address):
+		r.refuse(&k.Contact, l.number, fault)
+	case fault != "":
+		r.problem(&k.Contact, l.number, fault)
 	case p.name == "VERSION":
 		k.old = strings.TrimSpace(text) == "2.1"
 	case p.name == "FN":
@@ -103,30 +98,32 @@ func (r *Reader) property(k *card, l line) {
 	}
 }
 
-// join appends the lines that continue p; false: the whole is too long.
-func (r *Reader) join(p *property, l line, old bool) bool {
-	whole := !l.cut
-	var value strings.Builder
-	value.WriteString(p.value)
+// join appends the lines that continue p, and says what is wrong with the whole.
+func (r *Reader) join(p *property, l line, old bool) Reason {
+	value, whole := []byte(p.value), !l.cut
 	for {
-		next, ok := r.continuation(*p, l)
-		if !ok {
-			break
-		}
-		text := next.text
-		if p.encoding == quotedPrintable && l.last == '=' {
-			text = "\r\n" + text // a soft line break, for the decoder
-		} else if next.folded() && !old {
-			text = text[1:] // RFC 6350 §3.2; in 2.1 the blank belongs to the value
-		}
-		whole = whole && !next.cut && value.Len()+len(text) <= MaxLine
-		if whole {
-			value.WriteString(text)
+		next, more := r.continuation(*p, l)
+		switch {
+		case !more && (l.torn || r.lines.broken()):
+			return ErrNoEnd // half a number may be another one
+		case !more && !whole:
+			return ErrLine
+		case !more:
+			p.value = string(value)
+			return ""
+		case !whole:
+			// Passed over, as the rest.
+		case next.cut || len(value)+len(next.text) > MaxLine:
+			whole = false
+		case p.encoding == quotedPrintable && l.last == '=':
+			value = append(value[:len(value)-1], next.text...) // a soft line break
+		case next.folded() && !old:
+			value = append(value, next.text[1:]...) // RFC 6350 §3.2
+		default:
+			value = append(value, next.text...) // in 2.1 the blank belongs to the value
 		}
 		l = next
 	}
-	p.value = value.String()
-	return whole
 }
 
 // skip passes over the lines that continue a property which is not read.

@@ -103,8 +103,8 @@ func (r *Reader) Counts() Counts { return r.counts }
 func (r *Reader) Next() (Contact, error) {
 	for r.err == nil {
 		c, ok := r.next()
-		if !ok {
-			continue
+		if !ok || r.err != nil && len(c.IDs)+len(c.Repeated)+len(c.Problems) == 0 {
+			continue // nothing, or nothing yet when the file ended for us
 		}
 		r.counts.Contacts++
 		return c, nil

@@ -213,58 +213,71 @@ func TestLimits(t *testing.T) {
 		{
 			"a photograph of 3 MiB in one line",
 			strings.NewReader(begin + "PHOTO;ENCODING=b:" + strings.Repeat("A", 3<<20) + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1},
+			nil,
 		},
 		{
 			"a photograph of 3 MiB, folded",
 			strings.NewReader(begin + "PHOTO;ENCODING=b:" + strings.Repeat(strings.Repeat("A", 74)+"\r\n ", 3<<20/77) + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1},
+			nil,
 		},
 		{
 			"a number of 8 KiB", strings.NewReader(begin + "TEL:+41" + long + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 2, Identifiers: 1, Refused: 1, Problems: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 2, Identifiers: 1, Refused: 1, Problems: 1},
+			nil,
 		},
 		{
 			"a number of 8 KiB, folded", strings.NewReader(begin + "TEL:+41" + strings.Repeat("\r\n 1", contacts.MaxLine) + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 2, Identifiers: 1, Refused: 1, Problems: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 2, Identifiers: 1, Refused: 1, Problems: 1},
+			nil,
 		},
 		{
 			"a name of 8 KiB", strings.NewReader(begin + "FN:" + long + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1, Problems: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1, Problems: 1},
+			nil,
 		},
 		{
 			"a line of 8 KiB that is no property", strings.NewReader(begin + long + "\r\nTEL:+41791234567\r\n" + end),
-			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1, Problems: 1}, nil,
+			contacts.Counts{Contacts: 1, Values: 1, Identifiers: 1, Problems: 1},
+			nil,
 		},
 		{
 			"a line of 8 KiB in a list", strings.NewReader("+41791234567,Bob," + long + "\n+41791234568\n"),
-			contacts.Counts{Contacts: 2, Values: 2, Identifiers: 1, Refused: 1, Problems: 1}, nil,
+			contacts.Counts{Contacts: 2, Values: 2, Identifiers: 1, Refused: 1, Problems: 1},
+			nil,
 		},
 		{
 			"a card of more than 1 MiB", strings.NewReader(begin + "TEL:+41791234567\r\n" + strings.Repeat("FN:"+strings.Repeat("A", 1021)+"\r\n", 1100) +
 				"TEL:+41791234568\r\n" + end + begin + "TEL:+41791234569\r\n" + end),
-			contacts.Counts{Contacts: 2, Values: 2, Identifiers: 2, Problems: 1}, nil,
+			contacts.Counts{Contacts: 2, Values: 2, Identifiers: 2, Problems: 1},
+			nil,
 		},
 		{
 			"a file of 64 MiB in one card", &endless{begin, "NOTE:" + strings.Repeat("A", 1000) + "\r\n"},
-			contacts.Counts{Contacts: 1, Problems: 1}, contacts.ErrFile,
+			contacts.Counts{Contacts: 1, Problems: 1},
+			contacts.ErrFile,
 		},
 		{"a file of 64 MiB in one line", &endless{"", "A"}, contacts.Counts{}, contacts.ErrFile},
 		{
 			"faults without an end in one card", &endless{begin, "A\n"},
-			contacts.Counts{Contacts: 1, Problems: contacts.MaxProblems + 1}, contacts.ErrProblems,
+			contacts.Counts{Contacts: 1, Problems: contacts.MaxProblems + 1},
+			contacts.ErrProblems,
 		},
 		{
 			"faults without an end in a list", &endless{"", "A\n"},
-			contacts.Counts{Contacts: contacts.MaxProblems + 1, Values: contacts.MaxProblems + 1, Refused: contacts.MaxProblems + 1, Problems: contacts.MaxProblems + 1}, contacts.ErrProblems,
+			contacts.Counts{Contacts: contacts.MaxProblems + 1, Values: contacts.MaxProblems + 1, Refused: contacts.MaxProblems + 1, Problems: contacts.MaxProblems + 1},
+			contacts.ErrProblems,
 		},
 		{
 			"100,000 numbers, one twice", strings.NewReader(numbers(contacts.MaxIDs) + "+41790000000\n"),
-			contacts.Counts{Contacts: contacts.MaxIDs + 1, Values: contacts.MaxIDs + 1, Identifiers: contacts.MaxIDs, Repeated: 1}, nil,
+			contacts.Counts{Contacts: contacts.MaxIDs + 1, Values: contacts.MaxIDs + 1, Identifiers: contacts.MaxIDs, Repeated: 1},
+			nil,
 		},
 		{
 			"100,001 numbers", strings.NewReader(numbers(contacts.MaxIDs + 1)),
-			contacts.Counts{Contacts: contacts.MaxIDs, Values: contacts.MaxIDs, Identifiers: contacts.MaxIDs}, contacts.ErrIDs,
+			contacts.Counts{Contacts: contacts.MaxIDs, Values: contacts.MaxIDs, Identifiers: contacts.MaxIDs},
+			contacts.ErrIDs,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -294,10 +307,10 @@ func TestFileOfExactlyTheLimit(t *testing.T) {
 // TestReaderThatFails: what was read stands, and the error is the reader's.
 func TestReaderThatFails(t *testing.T) {
 	broken := errors.New("broken")
-	in := io.MultiReader(strings.NewReader("BEGIN:VCARD\nTEL:+41791234567\nTEL:+4179"), iotest.ErrReader(broken))
+	in := io.MultiReader(strings.NewReader("BEGIN:VCARD\nTEL:+41791234567\nTEL:+493012345\n"), iotest.ErrReader(broken))
 	got, counts, err := readAll(t, in, "")
-	if !errors.Is(err, broken) || len(got) != 1 || counts.Identifiers != 1 || counts.Problems != 1 {
-		t.Errorf("%v, %+v", err, counts)
+	if !errors.Is(err, broken) || len(got) != 1 || counts.Identifiers != 1 || counts.Refused != 1 {
+		t.Errorf("%v, %+v", err, counts) // the last number may go on in the next line
 	}
 	if _, _, err := readAll(t, iotest.ErrReader(broken), ""); !errors.Is(err, broken) {
 		t.Errorf("from the beginning: %v", err)

@@ -14,6 +14,7 @@ type line struct {
 	number int
 	text   string
 	cut    bool // there was more
+	torn   bool // the file ended before the line did
 	last   byte // of the whole line
 }
 
@@ -62,6 +63,9 @@ func (l *lines) peek() (line, error) {
 	return l.next, l.err
 }
 
+// broken tells whether peek has met an error other than the file's end.
+func (l *lines) broken() bool { return l.err != nil && !errors.Is(l.err, io.EOF) }
+
 // read reads the next line. A last line without an end is one too; a line that
 // an error tears is not.
 func (l *lines) read() (line, error) {
@@ -88,6 +92,7 @@ func (l *lines) read() (line, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF) && (len(part) > 0 || !first):
+			out.torn = true
 		case err != nil:
 			return line{}, err
 		}

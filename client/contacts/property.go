@@ -2,8 +2,7 @@ package contacts
 
 import (
 	"encoding/base64"
-	"io"
-	"mime/quotedprintable"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -110,11 +109,10 @@ func (p *property) text() (string, Reason) {
 	switch p.encoding {
 	case "", "7BIT", "8BIT":
 	case quotedPrintable:
-		b, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(s)))
-		if err != nil {
+		var ok bool
+		if s, ok = fromQuotedPrintable(s); !ok {
 			return "", ErrEncoding
 		}
-		s = string(b)
 	case base64Encoding:
 		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
 		if err != nil {
@@ -141,6 +139,26 @@ func (p *property) text() (string, Reason) {
 		}
 	}
 	return s, ""
+}
+
+// fromQuotedPrintable decodes RFC 2045 §6.7; soft line breaks are gone. The
+// standard library's decoder lets broken escapes stand as they are.
+func fromQuotedPrintable(s string) (string, bool) {
+	head, rest, escaped := strings.Cut(s, "=")
+	out := []byte(head)
+	for escaped {
+		if len(rest) < 2 {
+			return "", false
+		}
+		b, err := hex.DecodeString(rest[:2])
+		if err != nil {
+			return "", false
+		}
+		out = append(out, b...)
+		head, rest, escaped = strings.Cut(rest[2:], "=")
+		out = append(out, head...)
+	}
+	return string(out), true
 }
 
 // extendsASCII tells of a character set that is not read whether octets of ASCII
