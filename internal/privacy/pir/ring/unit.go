@@ -1,0 +1,173 @@
+package ring
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Unit says with which instructions a computation is done. All units give the
+// same bits. The zero Unit is not valid; use [Best], or one of [Units].
+type Unit uint8
+
+const (
+	// Portable is plain Go.
+	Portable Unit = iota + 1
+	// IFMA needs AVX-512 with the 52-bit multiply-add and byte permutes.
+	IFMA
+)
+
+// String returns the name of the unit as it stands in metrics.
+func (u Unit) String() string {
+	switch u {
+	case Portable:
+		return "portable"
+	case IFMA:
+		return "avx512-ifma"
+	}
+	return "invalid"
+}
+
+// Best returns the fastest unit of this machine.
+func Best() Unit {
+	all := Units()
+	return all[len(all)-1]
+}
+
+// Units lists the units of this machine, the slowest first.
+func Units() []Unit {
+	if hasIFMA {
+		return []Unit{Portable, IFMA}
+	}
+	return []Unit{Portable}
+}
+
+// Forward replaces the coefficients in p by the values in orbit order.
+func (u Unit) Forward(p *Poly) {
+	if u == IFMA {
+		forwardIFMA(p)
+		return
+	}
+	portable.forward(p)
+}
+
+// Inverse replaces the values in orbit order in p by the coefficients.
+func (u Unit) Inverse(p *Poly) {
+	if u == IFMA {
+		inverseIFMA(p)
+		return
+	}
+	portable.inverse(p)
+}
+
+// SubMul subtracts x*y from dst, element by element. The three have one
+// length, a multiple of 8.
+func (u Unit) SubMul(dst, x, y []uint64) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	if u == IFMA {
+		subMulIFMA(dst, x, y)
+		return
+	}
+	for i, v := range dst {
+		dst[i] = Sub(v, Mul(x[i], y[i]))
+	}
+}
+
+// DigitShift is the number of low bits that [Unit.Digits] drops.
+const DigitShift = 25
+
+// Digits replaces each coefficient, taken in (-Q/2, Q/2), by the nearest
+// multiple of 2^25 divided by 2^25. This is the whole gadget decomposition:
+// one digit, and an error of at most 2^24.
+func (u Unit) Digits(p *Poly) {
+	if u == IFMA {
+		digitsIFMA(p)
+		return
+	}
+	for i, v := range p {
+		p[i] = FromInt((ToInt(v) + 1<<(DigitShift-1)) >> DigitShift)
+	}
+}
+
+// Sum is a sum of at most [MaxTerms] products of polynomials, reduced only in
+// the end. Its content depends on the unit, so one unit must do all its work.
+// The zero Sum is empty.
+type Sum struct{ lo, hi [N]uint64 }
+
+// MaxTerms is the number of products that a [Sum] and a [Unit.Dot] can hold.
+const MaxTerms = 4095
+
+// Clear empties s.
+func (s *Sum) Clear() { *s = Sum{} }
+
+// AddMul adds x*y to s, element by element.
+func (u Unit) AddMul(s *Sum, x, y *Poly) {
+	if u == IFMA {
+		addMulIFMA(s, x, y)
+		return
+	}
+	for i := range s.lo {
+		h, l := bits.Mul64(x[i], y[i])
+		var c uint64
+		s.lo[i], c = bits.Add64(s.lo[i], l, 0)
+		s.hi[i] += h + c
+	}
+}
+
+// Settle writes the reduced sum to dst.
+func (u Unit) Settle(dst *Poly, s *Sum) {
+	if u == IFMA {
+		settleIFMA(dst[:], s.lo[:], s.hi[:])
+		return
+	}
+	for i := range dst {
+		dst[i] = reduce128(s.hi[i], s.lo[i])
+	}
+}
+
+// Lanes is the number of results of one [Unit.Dot].
+const Lanes = 32
+
+// RowBytes is the length of one row of digits: [Lanes] little-endian words.
+const RowBytes = 8 * Lanes
+
+// Dot multiplies a matrix of digits, stored row by row, with sliding windows
+// of keys: out[j] = sum over the keys k, and s from 0 to len(k)-Lanes, of
+// digits[row][j] * k[s+j], where row counts on through all keys. It panics if
+// digits are short.
+func (u Unit) Dot(out *[Lanes]uint64, digits []byte, keys ...[]uint64) {
+	if u == IFMA {
+		dotIFMA(out, digits, keys)
+		return
+	}
+	dotPortable(out, digits, keys)
+}
+
+func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
+	// Four lanes at a time keep their 128-bit sums in registers.
+	for j := 0; j < Lanes; j += 4 {
+		var l0, l1, l2, l3, h0, h1, h2, h3 uint64
+		rest := digits
+		for _, k := range keys {
+			for s := 0; s+Lanes <= len(k); s++ {
+				d := rest[8*j : 8*j+32 : RowBytes]
+				w := k[s+j : s+j+4 : s+Lanes]
+				rest = rest[RowBytes:]
+				h, l := bits.Mul64(binary.LittleEndian.Uint64(d), w[0])
+				var c uint64
+				l0, c = bits.Add64(l0, l, 0)
+				h0, _ = bits.Add64(h0, h, c)
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[8:]), w[1])
+				l1, c = bits.Add64(l1, l, 0)
+				h1, _ = bits.Add64(h1, h, c)
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[16:]), w[2])
+				l2, c = bits.Add64(l2, l, 0)
+				h2, _ = bits.Add64(h2, h, c)
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[24:]), w[3])
+				l3, c = bits.Add64(l3, l, 0)
+				h3, _ = bits.Add64(h3, h, c)
+			}
+		}
+		out[j], out[j+1] = reduce128(h0, l0), reduce128(h1, l1)
+		out[j+2], out[j+3] = reduce128(h2, l2), reduce128(h3, l3)
+	}
+}
