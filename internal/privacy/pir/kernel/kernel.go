@@ -1,0 +1,138 @@
+// Package kernel multiplies a byte matrix with a vector of 32-bit words, mod
+// 2^32: the scan of a private lookup, and nearly all of its cost
+// (docs/spec/private.md, section 5).
+//
+// A matrix lies in bands of at most [Tile] columns. Within a tile, rows come in
+// groups of four, and a group in steps of 64 columns: four times 64 bytes, row
+// by row. So a scan reads memory as one stream, and one record, which is a run
+// of rows in one column, touches one byte in each of its rows.
+//
+// Every [Kernel] gives the same sums: they are exact mod 2^32. Time depends on
+// sizes alone. Sizes are not checked beyond what memory safety needs; the
+// caller has fixed them when it laid out the matrix.
+package kernel
+
+import "encoding/binary"
+
+const (
+	// Step is the number of columns that are taken at once.
+	Step = 64
+	// Group is the number of rows that are taken at once.
+	Group = 4
+	// Tile is the number of columns after which the next rows follow. At 1,024
+	// a group is one page of 4 KiB and its part of the query stays in cache;
+	// wider tiles cost bandwidth.
+	Tile = 1024
+)
+
+// Kernel says with which instructions a scan is done. The zero Kernel is not
+// valid; use [Best], or one of [Kernels].
+type Kernel uint8
+
+const (
+	// Portable is plain Go.
+	Portable Kernel = iota + 1
+	// AVX2 multiplies 16-bit halves of the query.
+	AVX2
+	// VNNI needs AVX-512 and multiplies bytes: the query in four planes.
+	VNNI
+)
+
+// String returns the name of the kernel as it stands in metrics.
+func (k Kernel) String() string {
+	switch k {
+	case Portable:
+		return "portable"
+	case AVX2:
+		return "avx2"
+	case VNNI:
+		return "avx512-vnni"
+	}
+	return "invalid"
+}
+
+// Best returns the fastest kernel of this machine.
+func Best() Kernel {
+	all := Kernels()
+	return all[len(all)-1]
+}
+
+// Planes is a query in the form that one kernel wants: 256 bytes a step.
+type Planes struct {
+	kernel Kernel
+	data   []byte
+}
+
+// planeBytes is the length of one step of a query, in every form.
+const planeBytes = 4 * Step
+
+// Prepare brings the words of a query, a multiple of [Step], into planes.
+func (k Kernel) Prepare(q []uint32) Planes {
+	out := make([]byte, planeBytes*(len(q)/Step))
+	for i, w := range q {
+		step := out[i/Step*planeBytes:][:planeBytes]
+		lane := i % Step
+		switch k {
+		case VNNI:
+			// Balanced digits in [-128, 127]: the byte d is worth d-256 from
+			// 128 on, so the next digit takes a carry. The last one drops out.
+			for p := range 4 {
+				step[p*Step+lane] = byte(w)
+				w = w>>8 + w>>7&1
+			}
+		case AVX2:
+			binary.LittleEndian.PutUint16(step[2*lane:], uint16(w))
+			binary.LittleEndian.PutUint16(step[2*Step+2*lane:], uint16(w>>16+w>>15&1))
+		default:
+			binary.LittleEndian.PutUint32(step[4*lane:], w)
+		}
+	}
+	return Planes{kernel: k, data: out}
+}
+
+// Slice returns the planes of the columns from first to first+n, multiples of
+// [Step].
+func (p Planes) Slice(first, n int) Planes {
+	return Planes{kernel: p.kernel, data: p.data[first/Step*planeBytes:][:n/Step*planeBytes]}
+}
+
+// Scan adds to acc[r], for each row r of one tile or a run of its groups, the
+// sum over its bytes of byte times word. len(acc) is a multiple of [Group], and
+// matrix holds len(acc) times as many bytes as p has columns.
+func (p Planes) Scan(acc []uint32, matrix []byte) {
+	steps, groups := len(p.data)/planeBytes, len(acc)/Group
+	if steps == 0 || groups == 0 {
+		return
+	}
+	matrix = matrix[:groups*steps*Group*Step]
+	switch p.kernel {
+	case VNNI:
+		scanVNNI(&matrix[0], &p.data[0], &acc[0], steps, groups)
+	case AVX2:
+		scanAVX2(&matrix[0], &p.data[0], &acc[0], steps, groups)
+	default:
+		scanPortable(matrix, p.data, acc, steps)
+	}
+}
+
+func scanPortable(matrix, planes []byte, acc []uint32, steps int) {
+	for g := 0; g < len(acc); g += Group {
+		var a0, a1, a2, a3 uint32
+		for s := range steps {
+			q := planes[s*planeBytes:][:planeBytes]
+			d := matrix[:Group*Step]
+			for j := range Step {
+				w := binary.LittleEndian.Uint32(q[4*j : 4*j+4 : planeBytes])
+				a0 += w * uint32(d[j])
+				a1 += w * uint32(d[Step+j])
+				a2 += w * uint32(d[2*Step+j])
+				a3 += w * uint32(d[3*Step+j])
+			}
+			matrix = matrix[Group*Step:]
+		}
+		acc[g] += a0
+		acc[g+1] += a1
+		acc[g+2] += a2
+		acc[g+3] += a3
+	}
+}

@@ -1,0 +1,23 @@
+//go:build !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+// Kernels lists the kernels of this machine, the slowest first.
+func Kernels() []Kernel {
+	all := []Kernel{Portable}
+	if cpu.X86.HasAVX2 {
+		all = append(all, AVX2)
+	}
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VNNI {
+		all = append(all, VNNI)
+	}
+	return all
+}
+
+//go:noescape
+func scanVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
+
+//go:noescape
+func scanAVX2(matrix, planes *byte, acc *uint32, steps, groups int)
