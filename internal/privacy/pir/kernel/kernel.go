@@ -119,14 +119,19 @@ func scanPortable(matrix, planes []byte, acc []uint32, steps int) {
 	for g := 0; g < len(acc); g += Group {
 		var a0, a1, a2, a3 uint32
 		for s := range steps {
-			q := planes[s*planeBytes:][:planeBytes]
-			d := matrix[:Group*Step]
-			for j := range Step {
-				w := binary.LittleEndian.Uint32(q[4*j : 4*j+4 : planeBytes])
-				a0 += w * uint32(d[j])
-				a1 += w * uint32(d[Step+j])
-				a2 += w * uint32(d[2*Step+j])
-				a3 += w * uint32(d[3*Step+j])
+			q := (*[planeBytes]byte)(planes[s*planeBytes:])
+			d := (*[Group * Step]byte)(matrix)
+			// Four columns at a time; constant indices need no bounds checks.
+			for j := 0; j < Step; j += 4 {
+				w := (*[16]byte)(q[4*j:])
+				d0, d1 := (*[4]byte)(d[j:]), (*[4]byte)(d[Step+j:])
+				d2, d3 := (*[4]byte)(d[2*Step+j:]), (*[4]byte)(d[3*Step+j:])
+				w0, w1 := binary.LittleEndian.Uint32(w[0:]), binary.LittleEndian.Uint32(w[4:])
+				w2, w3 := binary.LittleEndian.Uint32(w[8:]), binary.LittleEndian.Uint32(w[12:])
+				a0 += w0*uint32(d0[0]) + w1*uint32(d0[1]) + w2*uint32(d0[2]) + w3*uint32(d0[3])
+				a1 += w0*uint32(d1[0]) + w1*uint32(d1[1]) + w2*uint32(d1[2]) + w3*uint32(d1[3])
+				a2 += w0*uint32(d2[0]) + w1*uint32(d2[1]) + w2*uint32(d2[2]) + w3*uint32(d2[3])
+				a3 += w0*uint32(d3[0]) + w1*uint32(d3[1]) + w2*uint32(d3[2]) + w3*uint32(d3[3])
 			}
 			matrix = matrix[Group*Step:]
 		}
