@@ -45,41 +45,12 @@ const batch = 16 << 10
 // Answer answers queries that were decoded for s. All of them share one pass
 // over the memory.
 func (s *Snapshot) Answer(e Engine, queries []*Query) [][]byte {
-	sums := s.scan(e, queries)
-	keys := make([]*packing.Key, len(queries))
-	out := make([][]byte, len(queries))
-	for i, q := range queries {
-		keys[i] = q.key
-		out[i] = make([]byte, s.params.answerSize(q.masks))
-		head := appendHeader(out[i][:0], s.id, q.masks)
-		if q.masks {
-			copy(out[i][len(head):], s.masks)
-		}
-	}
-	e.each(len(s.tables), func(_, g int) {
-		lifted, packedSums := make([]*ring.Poly, len(queries)), make([]*ring.Poly, len(queries))
-		for i := range queries {
-			lifted[i], packedSums[i] = new(ring.Poly), new(ring.Poly)
-			for k, v := range sums[i][g*ring.N:][:ring.N] {
-				lifted[i][k] = ring.Lift(v)
-			}
-		}
-		s.tables[g].PackAll(e.Unit, keys, lifted, packedSums)
-		n := packed(ring.N, bodyBits)
-		var body [ring.N]uint32
-		for i, p := range packedSums {
-			for k, v := range p {
-				body[k] = ring.Switch(v, bodyBits)
-			}
-			end := len(out[i]) - (len(s.tables)-g-1)*n
-			appendPacked(out[i][end-n:end-n:end], body[:], bodyBits)
-		}
-	})
-	return out
+	return s.Pack(e, queries, s.Scan(e, queries))
 }
 
-// scan returns, per query, the sum of each row: cells, less 128, times words.
-func (s *Snapshot) scan(e Engine, queries []*Query) [][]uint32 {
+// Scan is the first half of [Snapshot.Answer]. It returns, per query, the sum
+// of each row: cells, less 128, times words.
+func (s *Snapshot) Scan(e Engine, queries []*Query) [][]uint32 {
 	planes := make([]kernel.Planes, len(queries))
 	sums := make([][]uint32, len(queries))
 	for i, q := range queries {
@@ -126,4 +97,39 @@ func (s *Snapshot) scanRows(p *place, first, last int, planes []kernel.Planes, s
 			}
 		}
 	}
+}
+
+// Pack is the second half of [Snapshot.Answer]: it turns the sums that Scan
+// returned into answers.
+func (s *Snapshot) Pack(e Engine, queries []*Query, sums [][]uint32) [][]byte {
+	keys := make([]*packing.Key, len(queries))
+	out := make([][]byte, len(queries))
+	for i, q := range queries {
+		keys[i] = q.key
+		out[i] = make([]byte, s.params.answerSize(q.masks))
+		head := appendHeader(out[i][:0], s.id, q.masks)
+		if q.masks {
+			copy(out[i][len(head):], s.masks)
+		}
+	}
+	e.each(len(s.tables), func(_, g int) {
+		lifted, bodies := make([]*ring.Poly, len(queries)), make([]*ring.Poly, len(queries))
+		for i := range queries {
+			lifted[i], bodies[i] = new(ring.Poly), new(ring.Poly)
+			for k, v := range sums[i][g*ring.N:][:ring.N] {
+				lifted[i][k] = ring.Lift(v)
+			}
+		}
+		s.tables[g].PackAll(e.Unit, keys, lifted, bodies)
+		n := packed(ring.N, bodyBits)
+		var kept [ring.N]uint32
+		for i, body := range bodies {
+			for k, v := range body {
+				kept[k] = ring.Switch(v, bodyBits)
+			}
+			end := len(out[i]) - (len(s.tables)-g-1)*n
+			appendPacked(out[i][end-n:end-n:end], kept[:], bodyBits)
+		}
+	})
+	return out
 }

@@ -119,6 +119,42 @@ func (b *Builder) Put(band, col, offset int, value []byte) error {
 	return nil
 }
 
+// Fill writes every column anew, before the first [Builder.Build]. It calls
+// column once for each, on the engine's workers, with the column preset to 128.
+// It is the fast way in: bytes reach memory in whole cache lines.
+func (b *Builder) Fill(column func(band, col int, dst []byte)) {
+	type share struct {
+		band, col int
+	}
+	var shares []share
+	for i, band := range b.params.Bands {
+		for c := 0; c < band.Cols; c += kernel.Step {
+			shares = append(shares, share{i, c})
+		}
+	}
+	buffers := make([][]byte, max(1, b.engine.Workers))
+	b.engine.each(len(shares), func(worker, i int) {
+		band, first := shares[i].band, shares[i].col
+		p := &b.places[band]
+		if cap(buffers[worker]) < kernel.Step*p.Rows {
+			buffers[worker] = make([]byte, kernel.Step*p.Rows)
+		}
+		buf := buffers[worker][:kernel.Step*p.Rows]
+		for j := range buf {
+			buf[j] = center
+		}
+		for c := range kernel.Step {
+			column(band, first+c, buf[c*p.Rows:(c+1)*p.Rows:(c+1)*p.Rows])
+		}
+		for r := range p.Rows {
+			run := b.matrix[p.cell(r, first):][:kernel.Step]
+			for c, at := 0, r; c < len(run); c, at = c+1, at+p.Rows {
+				run[c] = buf[at]
+			}
+		}
+	})
+}
+
 // Get copies what a column holds, from row offset on, to dst.
 func (b *Builder) Get(dst []byte, band, col, offset int) error {
 	p, err := locate(b.places, band, col, offset, len(dst))

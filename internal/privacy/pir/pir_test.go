@@ -30,15 +30,13 @@ func newTable(t testing.TB, e pir.Engine, bits int, bands []pir.Band, fill func(
 	}
 	out := &table{builder: b, columns: make([][][]byte, len(bands))}
 	for i, band := range bands {
-		for c := range band.Cols {
+		for range band.Cols {
 			col := make([]byte, band.Rows)
 			fill(col)
-			if err := b.Put(i, c, 0, col); err != nil {
-				t.Fatal(err)
-			}
 			out.columns[i] = append(out.columns[i], col)
 		}
 	}
+	b.Fill(func(band, col int, dst []byte) { copy(dst, out.columns[band][col]) })
 	out.snapshot = b.Build()
 	return out
 }

@@ -141,3 +141,13 @@ func scanPortable(matrix, planes []byte, acc []uint32, steps int) {
 		acc[g+3] += a3
 	}
 }
+
+func readPortable(b []byte) uint64 {
+	var x, y uint64
+	for len(b) >= 16 {
+		x ^= binary.LittleEndian.Uint64(b)
+		y ^= binary.LittleEndian.Uint64(b[8:16])
+		b = b[16:]
+	}
+	return x ^ y
+}

@@ -21,3 +21,16 @@ func scanVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
 
 //go:noescape
 func scanAVX2(matrix, planes *byte, acc *uint32, steps, groups int)
+
+//go:noescape
+func readAVX512(b *byte, n int) uint64
+
+// Read loads all of b, in the fastest way there is, and returns a word that
+// depends on every bit. It is the measure of what a scan could be.
+func Read(b []byte) uint64 {
+	n := len(b) &^ 255
+	if cpu.X86.HasAVX512F && n > 0 {
+		return readAVX512(&b[0], n)
+	}
+	return readPortable(b)
+}

@@ -8,4 +8,8 @@ func Kernels() []Kernel { return []Kernel{Portable} }
 func scanVNNI(_, _ *byte, _ *uint32, _, _ int) { panic(absent) }
 func scanAVX2(_, _ *byte, _ *uint32, _, _ int) { panic(absent) }
 
+// Read loads all of b, in the fastest way there is, and returns a word that
+// depends on every bit. It is the measure of what a scan could be.
+func Read(b []byte) uint64 { return readPortable(b) }
+
 const absent = "kernel: this build has no vector kernels"
