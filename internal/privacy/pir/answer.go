@@ -88,13 +88,18 @@ func (s *Snapshot) scanRows(p *place, first, last int, planes []kernel.Planes, s
 	if len(planes) > 1 {
 		rows = max(kernel.Group, batch/t/kernel.Group*kernel.Group)
 	}
+	part, acc := make([]kernel.Planes, len(planes)), make([][]uint32, len(planes))
 	for col := 0; col < p.Cols; col += t {
+		for i := range planes {
+			part[i] = planes[i].Slice(p.col+col, t)
+		}
 		for r := first; r < last; r += rows {
 			n := min(rows, last-r)
-			cells := s.matrix[p.cell(r, col):][:n*t]
 			for i := range planes {
-				planes[i].Slice(p.col+col, t).Scan(sums[i][p.row+r:][:n], cells)
+				acc[i] = sums[i][p.row+r:][:n]
 			}
+			cells := s.matrix[p.cell(r, col):]
+			kernel.ScanAll(part, acc, cells[:n*t], cells[n*t:min(2*n*t, len(cells))])
 		}
 	}
 }

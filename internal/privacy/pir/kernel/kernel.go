@@ -36,6 +36,9 @@ const (
 	AVX2
 	// VNNI needs AVX-512 and multiplies bytes: the query in four planes.
 	VNNI
+	// VNNIAhead is VNNI with software prefetch. It reads a third faster on
+	// Intel's cores and half as fast on AMD's.
+	VNNIAhead
 )
 
 // String returns the name of the kernel as it stands in metrics.
@@ -47,6 +50,8 @@ func (k Kernel) String() string {
 		return "avx2"
 	case VNNI:
 		return "avx512-vnni"
+	case VNNIAhead:
+		return "avx512-vnni-ahead"
 	}
 	return "invalid"
 }
@@ -69,25 +74,39 @@ const planeBytes = 4 * Step
 // Prepare brings the words of a query, a multiple of [Step], into planes.
 func (k Kernel) Prepare(q []uint32) Planes {
 	out := make([]byte, planeBytes*(len(q)/Step))
-	for i, w := range q {
-		step := out[i/Step*planeBytes:][:planeBytes]
-		lane := i % Step
-		switch k {
-		case VNNI:
-			// Balanced digits in [-128, 127]: the byte d is worth d-256 from
-			// 128 on, so the next digit takes a carry. The last one drops out.
-			for p := range 4 {
-				step[p*Step+lane] = byte(w)
-				w = w>>8 + w>>7&1
-			}
-		case AVX2:
-			binary.LittleEndian.PutUint16(step[2*lane:], uint16(w))
-			binary.LittleEndian.PutUint16(step[2*Step+2*lane:], uint16(w>>16+w>>15&1))
-		default:
-			binary.LittleEndian.PutUint32(step[4*lane:], w)
-		}
+	for at := 0; at+Step <= len(q); at += Step {
+		k.prepare((*[planeBytes]byte)(out[4*at:]), (*[Step]uint32)(q[at:]))
 	}
 	return Planes{kernel: k, data: out}
+}
+
+// prepare writes one step. Digits of the query are balanced: a byte from 128 on
+// is worth 256 less, and the next digit one more; what carries out of the last
+// is 2^32. Adding half a digit to all but the last makes the carries, and
+// flipping the same bits takes the halves off again.
+func (k Kernel) prepare(step *[planeBytes]byte, q *[Step]uint32) {
+	switch k {
+	case VNNI, VNNIAhead:
+		const halves = 0x00808080
+		for i, w := range q {
+			w = w + halves ^ halves
+			step[i] = byte(w)
+			step[Step+i] = byte(w >> 8)
+			step[2*Step+i] = byte(w >> 16)
+			step[3*Step+i] = byte(w >> 24)
+		}
+	case AVX2:
+		const half = 0x8000
+		for i, w := range q {
+			w = w + half ^ half
+			binary.LittleEndian.PutUint16(step[2*i:], uint16(w))
+			binary.LittleEndian.PutUint16(step[2*Step+2*i:], uint16(w>>16))
+		}
+	default:
+		for i, w := range q {
+			binary.LittleEndian.PutUint32(step[4*i:], w)
+		}
+	}
 }
 
 // Slice returns the planes of the columns from first to first+n, multiples of
@@ -100,18 +119,32 @@ func (p Planes) Slice(first, n int) Planes {
 // sum over its bytes of byte times word. len(acc) is a multiple of [Group], and
 // matrix holds len(acc) times as many bytes as p has columns.
 func (p Planes) Scan(acc []uint32, matrix []byte) {
-	steps, groups := len(p.data)/planeBytes, len(acc)/Group
-	if steps == 0 || groups == 0 {
-		return
-	}
-	matrix = matrix[:groups*steps*Group*Step]
-	switch p.kernel {
-	case VNNI:
-		scanVNNI(&matrix[0], &p.data[0], &acc[0], steps, groups)
-	case AVX2:
-		scanAVX2(&matrix[0], &p.data[0], &acc[0], steps, groups)
-	default:
-		scanPortable(matrix, p.data, acc, steps)
+	ScanAll([]Planes{p}, [][]uint32{acc}, matrix, nil)
+}
+
+// ScanAll is [Planes.Scan] for several queries of one kernel, which do best if
+// matrix fits into half of a first-level cache. next is what the following
+// call will read, or nil.
+func ScanAll(queries []Planes, acc [][]uint32, matrix, next []byte) {
+	for i, p := range queries {
+		steps, groups := len(p.data)/planeBytes, len(acc[i])/Group
+		if steps == 0 || groups == 0 {
+			return
+		}
+		cells := matrix[:groups*steps*Group*Step]
+		switch {
+		case p.kernel == VNNIAhead && len(queries) == 1:
+			streamVNNI(&cells[0], &p.data[0], &acc[i][0], steps, groups)
+		case p.kernel == VNNIAhead && len(next) > 0:
+			part := next[len(next)/len(queries)*i:]
+			shareVNNI(&cells[0], &p.data[0], &acc[i][0], steps, groups, &part[0])
+		case p.kernel == VNNI || p.kernel == VNNIAhead:
+			scanVNNI(&cells[0], &p.data[0], &acc[i][0], steps, groups)
+		case p.kernel == AVX2:
+			scanAVX2(&cells[0], &p.data[0], &acc[i][0], steps, groups)
+		default:
+			scanPortable(cells, p.data, acc[i], steps)
+		}
 	}
 }
 

@@ -11,10 +11,25 @@ func Kernels() []Kernel {
 		all = append(all, AVX2)
 	}
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VNNI {
-		all = append(all, VNNI)
+		if vendor() == intel {
+			return append(all, VNNI, VNNIAhead)
+		}
+		return append(all, VNNIAhead, VNNI)
 	}
 	return all
 }
+
+// intel is the start of the name "GenuineIntel", as CPUID gives it.
+const intel = 'G' | 'e'<<8 | 'n'<<16 | 'u'<<24
+
+// vendor returns the first four letters of the name of the maker.
+func vendor() uint32
+
+//go:noescape
+func streamVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
+
+//go:noescape
+func shareVNNI(matrix, planes *byte, acc *uint32, steps, groups int, next *byte)
 
 //go:noescape
 func scanVNNI(matrix, planes *byte, acc *uint32, steps, groups int)

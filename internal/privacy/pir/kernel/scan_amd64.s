@@ -19,78 +19,132 @@
 	VPADDD d, c, c \
 	VPADDD c, a, a
 
-// func scanVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
-//
 // Four rows times four planes fill 16 accumulators: four loads of planes and
-// four of bytes feed 16 multiplications. Software prefetch was tried and
-// halves the speed; the stream is what the hardware expects.
-TEXT ·scanVNNI(SB), NOSPLIT, $0-40
-	MOVQ matrix+0(FP), SI
-	MOVQ planes+8(FP), DX
-	MOVQ acc+16(FP), R8
-	MOVQ steps+24(FP), R9
-	MOVQ groups+32(FP), R10
-
-group:
-	MOVQ DX, DI
-	MOVQ R9, CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
+// four of bytes feed 16 multiplications.
+#define CLEAR \
+	MOVQ DX, DI \
+	MOVQ R9, CX \
+	VPXORD Z0, Z0, Z0 \
+	VPXORD Z1, Z1, Z1 \
+	VPXORD Z2, Z2, Z2 \
+	VPXORD Z3, Z3, Z3 \
+	VPXORD Z4, Z4, Z4 \
+	VPXORD Z5, Z5, Z5 \
+	VPXORD Z6, Z6, Z6 \
+	VPXORD Z7, Z7, Z7 \
+	VPXORD Z8, Z8, Z8 \
+	VPXORD Z9, Z9, Z9 \
+	VPXORD Z10, Z10, Z10 \
+	VPXORD Z11, Z11, Z11 \
+	VPXORD Z12, Z12, Z12 \
+	VPXORD Z13, Z13, Z13 \
+	VPXORD Z14, Z14, Z14 \
 	VPXORD Z15, Z15, Z15
 
-step:
-	VMOVDQU64 (DI), Z16
-	VMOVDQU64 64(DI), Z17
-	VMOVDQU64 128(DI), Z18
-	VMOVDQU64 192(DI), Z19
-	VMOVDQU64 (SI), Z20
-	VMOVDQU64 64(SI), Z21
-	VMOVDQU64 128(SI), Z22
-	VMOVDQU64 192(SI), Z23
-	ROW(Z20, Z0, Z1, Z2, Z3)
-	ROW(Z21, Z4, Z5, Z6, Z7)
-	ROW(Z22, Z8, Z9, Z10, Z11)
-	ROW(Z23, Z12, Z13, Z14, Z15)
-	ADDQ $256, SI
+#define STEP \
+	VMOVDQU64 (DI), Z16 \
+	VMOVDQU64 64(DI), Z17 \
+	VMOVDQU64 128(DI), Z18 \
+	VMOVDQU64 192(DI), Z19 \
+	VMOVDQU64 (SI), Z20 \
+	VMOVDQU64 64(SI), Z21 \
+	VMOVDQU64 128(SI), Z22 \
+	VMOVDQU64 192(SI), Z23 \
+	ROW(Z20, Z0, Z1, Z2, Z3) \
+	ROW(Z21, Z4, Z5, Z6, Z7) \
+	ROW(Z22, Z8, Z9, Z10, Z11) \
+	ROW(Z23, Z12, Z13, Z14, Z15) \
+	ADDQ $256, SI \
 	ADDQ $256, DI
+
+// Adds the sum of the lanes of each row to its word of acc.
+#define FINISH \
+	JOIN(Z0, Z1, Z2, Z3) \
+	JOIN(Z4, Z5, Z6, Z7) \
+	JOIN(Z8, Z9, Z10, Z11) \
+	JOIN(Z12, Z13, Z14, Z15) \
+	VPUNPCKLDQ Z4, Z0, Z1 \
+	VPUNPCKHDQ Z4, Z0, Z2 \
+	VPADDD Z2, Z1, Z1 \
+	VPUNPCKLDQ Z12, Z8, Z3 \
+	VPUNPCKHDQ Z12, Z8, Z5 \
+	VPADDD Z5, Z3, Z3 \
+	VPUNPCKLQDQ Z3, Z1, Z0 \
+	VPUNPCKHQDQ Z3, Z1, Z2 \
+	VPADDD Z2, Z0, Z0 \
+	VEXTRACTI64X4 $1, Z0, Y1 \
+	VPADDD Y1, Y0, Y0 \
+	VEXTRACTI128 $1, Y0, X1 \
+	VPADDD X1, X0, X0 \
+	VPADDD (R8), X0, X0 \
+	VMOVDQU X0, (R8) \
+	ADDQ $16, R8
+
+#define ARGUMENTS \
+	MOVQ matrix+0(FP), SI \
+	MOVQ planes+8(FP), DX \
+	MOVQ acc+16(FP), R8 \
+	MOVQ steps+24(FP), R9 \
+	MOVQ groups+32(FP), R10
+
+// func scanVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
+TEXT ·scanVNNI(SB), NOSPLIT, $0-40
+	ARGUMENTS
+
+group:
+	CLEAR
+
+step:
+	STEP
 	DECQ CX
 	JNZ  step
+	FINISH
+	DECQ R10
+	JNZ  group
+	VZEROUPPER
+	RET
 
-	JOIN(Z0, Z1, Z2, Z3)
-	JOIN(Z4, Z5, Z6, Z7)
-	JOIN(Z8, Z9, Z10, Z11)
-	JOIN(Z12, Z13, Z14, Z15)
+// func streamVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
+//
+// The same, asking for the page ahead. Prefetches may run past the matrix:
+// they cannot fault.
+TEXT ·streamVNNI(SB), NOSPLIT, $0-40
+	ARGUMENTS
 
-	// Sum each of Z0, Z4, Z8, Z12 over its lanes into one word of X0.
-	VPUNPCKLDQ Z4, Z0, Z1
-	VPUNPCKHDQ Z4, Z0, Z2
-	VPADDD Z2, Z1, Z1
-	VPUNPCKLDQ Z12, Z8, Z3
-	VPUNPCKHDQ Z12, Z8, Z5
-	VPADDD Z5, Z3, Z3
-	VPUNPCKLQDQ Z3, Z1, Z0
-	VPUNPCKHQDQ Z3, Z1, Z2
-	VPADDD Z2, Z0, Z0
-	VEXTRACTI64X4 $1, Z0, Y1
-	VPADDD Y1, Y0, Y0
-	VEXTRACTI128 $1, Y0, X1
-	VPADDD X1, X0, X0
-	VPADDD (R8), X0, X0
-	VMOVDQU X0, (R8)
-	ADDQ $16, R8
+group:
+	CLEAR
+
+step:
+	PREFETCHT0 4096(SI)
+	PREFETCHT0 4160(SI)
+	PREFETCHT0 4224(SI)
+	PREFETCHT0 4288(SI)
+	STEP
+	DECQ CX
+	JNZ  step
+	FINISH
+	DECQ R10
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func shareVNNI(matrix, planes *byte, acc *uint32, steps, groups int, next *byte)
+//
+// The same for bytes that are in cache, asking for one line of next a step.
+TEXT ·shareVNNI(SB), NOSPLIT, $0-48
+	ARGUMENTS
+	MOVQ next+40(FP), R11
+
+group:
+	CLEAR
+
+step:
+	PREFETCHT0 (R11)
+	ADDQ $64, R11
+	STEP
+	DECQ CX
+	JNZ  step
+	FINISH
 	DECQ R10
 	JNZ  group
 	VZEROUPPER
@@ -196,4 +250,11 @@ read:
 	XORQ BX, AX
 	MOVQ AX, ret+16(FP)
 	VZEROUPPER
+	RET
+
+// func vendor() uint32
+TEXT ·vendor(SB), NOSPLIT, $0-4
+	XORL AX, AX
+	CPUID
+	MOVL BX, ret+0(FP)
 	RET
