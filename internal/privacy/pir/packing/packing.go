@@ -18,11 +18,7 @@
 // notice a stale one, its owner must.
 package packing
 
-import (
-	"encoding/binary"
-
-	"whither/internal/privacy/pir/ring"
-)
+import "whither/internal/privacy/pir/ring"
 
 const (
 	// Steps is the number of digit polynomials of a group.
@@ -32,7 +28,7 @@ const (
 	blocks = ring.N / ring.Lanes
 
 	// DigitBytes is the length of the digits of one [Table].
-	DigitBytes = Steps * ring.N * 8
+	DigitBytes = Steps * blocks * ring.RowBytes
 )
 
 // Public holds the uniform halves of the two keys, which both sides derive
@@ -216,9 +212,6 @@ func (b *Builder) digits(p *ring.Poly) {
 // put stores the values of one step, block by block.
 func put(digits []byte, step int, p *ring.Poly) {
 	for blk := range blocks {
-		row := digits[(blk*Steps+step)*ring.RowBytes:][:ring.RowBytes]
-		for j, v := range p[blk*ring.Lanes:][:ring.Lanes] {
-			binary.LittleEndian.PutUint64(row[8*j:], v)
-		}
+		ring.PutRow(digits[(blk*Steps+step)*ring.RowBytes:], p[blk*ring.Lanes:])
 	}
 }

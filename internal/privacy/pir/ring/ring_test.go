@@ -193,8 +193,8 @@ func TestUnitsAgree(t *testing.T) {
 			same("dot", func(u ring.Unit, p *ring.Poly) {
 				const steps = ring.N / 2
 				rows := make([]byte, 2*steps*ring.RowBytes)
-				for j := 0; j < len(rows); j += 8 {
-					binary.LittleEndian.PutUint64(rows[j:], q[j/8*31%ring.N])
+				for j := range 2 * steps {
+					ring.PutRow(rows[j*ring.RowBytes:], q[j*31%(ring.N-ring.Lanes):])
 				}
 				var out [ring.Lanes]uint64
 				u.Dot(&out, rows, p[:steps+ring.Lanes-1], p[7:steps+ring.Lanes+6])

@@ -154,16 +154,27 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64)
+// Eight words of 52 bits: each is moved to the low end of its lane by bytes,
+// then by half a byte. What remains above, the multiplication ignores.
+#define UNPACK(z) \
+	VPERMB z, Z16, z \
+	VPSRLVQ Z17, z, z
+
+// func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64)
 //
 // The window moves by one word per row, so all but one in eight loads of the
 // key cross a cache line; they are hidden behind the stream of digits.
-TEXT ·dot(SB), NOSPLIT, $0-40
+TEXT ·dot(SB), NOSPLIT, $0-48
 	MOVQ digits+0(FP), SI
 	MOVQ key+8(FP), DI
 	MOVQ steps+16(FP), CX
 	MOVQ lo+24(FP), R8
 	MOVQ hi+32(FP), R9
+	MOVQ shuffle+40(FP), BX
+	VMOVDQU64 (BX), Z16
+	VMOVDQU64 64(BX), Z17
+	MOVQ $0xfffffffffffff, AX // 52 bytes: not beyond the last row
+	KMOVQ AX, K1
 	VMOVDQU64 (R8), Z0
 	VMOVDQU64 64(R8), Z1
 	VMOVDQU64 128(R8), Z2
@@ -174,14 +185,22 @@ TEXT ·dot(SB), NOSPLIT, $0-40
 	VMOVDQU64 192(R9), Z7
 
 loop:
+	PREFETCHT0 4096(SI)
+	PREFETCHT0 4160(SI)
+	PREFETCHT0 4224(SI)
+	PREFETCHT0 4288(SI)
 	VMOVDQU64 (DI), Z8
 	VMOVDQU64 64(DI), Z9
 	VMOVDQU64 128(DI), Z10
 	VMOVDQU64 192(DI), Z11
 	VMOVDQU64 (SI), Z12
-	VMOVDQU64 64(SI), Z13
-	VMOVDQU64 128(SI), Z14
-	VMOVDQU64 192(SI), Z15
+	VMOVDQU64 52(SI), Z13
+	VMOVDQU64 104(SI), Z14
+	VMOVDQU8.Z 156(SI), K1, Z15
+	UNPACK(Z12)
+	UNPACK(Z13)
+	UNPACK(Z14)
+	UNPACK(Z15)
 	VPMADD52LUQ Z8, Z12, Z0
 	VPMADD52HUQ Z8, Z12, Z4
 	VPMADD52LUQ Z9, Z13, Z1
@@ -190,7 +209,7 @@ loop:
 	VPMADD52HUQ Z10, Z14, Z6
 	VPMADD52LUQ Z11, Z15, Z3
 	VPMADD52HUQ Z11, Z15, Z7
-	ADDQ $256, SI
+	ADDQ $208, SI
 	ADDQ $8, DI
 	DECQ CX
 	JNZ  loop

@@ -127,8 +127,20 @@ func (u Unit) Settle(dst *Poly, s *Sum) {
 // Lanes is the number of results of one [Unit.Dot].
 const Lanes = 32
 
-// RowBytes is the length of one row of digits: [Lanes] little-endian words.
-const RowBytes = 8 * Lanes
+// RowBytes is the length of one row of digits: [Lanes] words of 52 bits, two in
+// 13 bytes, little-endian.
+const RowBytes = Lanes * 52 / 8
+
+// PutRow stores the first [Lanes] values of v as a row.
+func PutRow(row []byte, v []uint64) {
+	row, v = row[:RowBytes], v[:Lanes]
+	for len(v) > 0 {
+		binary.LittleEndian.PutUint64(row, v[0]|v[1]<<52)
+		binary.LittleEndian.PutUint32(row[8:], uint32(v[1]>>12))
+		row[12] = byte(v[1] >> 44)
+		row, v = row[13:], v[2:]
+	}
+}
 
 // Dot multiplies a matrix of digits, stored row by row, with sliding windows
 // of keys: out[j] = sum over the keys k, and s from 0 to len(k)-Lanes, of
@@ -143,26 +155,29 @@ func (u Unit) Dot(out *[Lanes]uint64, digits []byte, keys ...[]uint64) {
 }
 
 func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
+	const mask = 1<<52 - 1
 	// Four lanes at a time keep their 128-bit sums in registers.
 	for j := 0; j < Lanes; j += 4 {
 		var l0, l1, l2, l3, h0, h1, h2, h3 uint64
 		rest := digits
 		for _, k := range keys {
-			for s := 0; s+Lanes <= len(k); s++ {
-				d := rest[8*j : 8*j+32 : RowBytes]
-				w := k[s+j : s+j+4 : s+Lanes]
+			for len(k) >= Lanes {
+				row := (*[RowBytes]byte)(rest)
+				d := row[j/2*13 : j/2*13+26]
+				w := (*[4]uint64)(k[j:])
+				k = k[1:]
 				rest = rest[RowBytes:]
-				h, l := bits.Mul64(binary.LittleEndian.Uint64(d), w[0])
 				var c uint64
+				h, l := bits.Mul64(binary.LittleEndian.Uint64(d)&mask, w[0])
 				l0, c = bits.Add64(l0, l, 0)
 				h0, _ = bits.Add64(h0, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[8:]), w[1])
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[5:])>>12, w[1])
 				l1, c = bits.Add64(l1, l, 0)
 				h1, _ = bits.Add64(h1, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[16:]), w[2])
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[13:])&mask, w[2])
 				l2, c = bits.Add64(l2, l, 0)
 				h2, _ = bits.Add64(h2, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[24:]), w[3])
+				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[18:])>>12, w[3])
 				l3, c = bits.Add64(l3, l, 0)
 				h3, _ = bits.Add64(h3, h, c)
 			}

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-var hasIFMA = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512IFMA
+var hasIFMA = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ &&
+	cpu.X86.HasAVX512BW && cpu.X86.HasAVX512IFMA && cpu.X86.HasAVX512VBMI
 
 // vectorTables holds the roots in the layout of the assembly, each beside its
 // 52-bit quotient floor(w*2^52/Q).
@@ -22,6 +23,7 @@ type vectorTables struct {
 	orbit            [N]uint32              // orbit position -> index in the scratch array
 	scatter          [N]uint32              // index in the scratch array -> orbit position
 	overN            [2]uint64              // 1/N
+	shuffle          [16]uint64             // how dot unpacks
 	settle           [6]uint64              // 2^52, 2^104 and 1
 }
 
@@ -58,6 +60,13 @@ func newVectorTables(t *tables) *vectorTables {
 				v.invHead[at], v.invHead[at+8] = i, shoup52(i)
 			}
 		}
+	}
+	// Lane i takes 8 bytes from byte 13*i/2 on, and odd lanes lose half a byte.
+	for i := range 8 {
+		for b := range 8 {
+			v.shuffle[i] |= uint64(13*i/2+b) << (8 * b)
+		}
+		v.shuffle[8+i] = uint64(i % 2 * 4)
 	}
 	v.overN = [2]uint64{inverseN, shoup52(inverseN)}
 	var place [N]int
@@ -106,7 +115,7 @@ func dotIFMA(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 			continue
 		}
 		_ = digits[steps*RowBytes-1]
-		dot(&digits[0], &k[0], steps, &lo, &hi)
+		dot(&digits[0], &k[0], steps, &lo, &hi, &vector.shuffle)
 		digits = digits[steps*RowBytes:]
 	}
 	settleIFMA(out[:], lo[:], hi[:])
@@ -131,4 +140,4 @@ func settle(dst, lo, hi *uint64, n int, consts *[6]uint64)
 func digits(p *Poly)
 
 //go:noescape
-func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64)
+func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64)
