@@ -5,8 +5,8 @@
 // A key is an output of the oblivious PRF. A hash of it, salted after the
 // content is frozen, names a column; a column is a run of equal slots; what
 // does not fit goes to a small second band, the stash. A question reads one
-// column of each, always. Each value is sealed under its own key, so whoever
-// reads a column can open only what he could have asked for.
+// column of each, always. Each value is sealed under its own key (package slot),
+// so whoever reads a column can open only what he could have asked for.
 //
 // Promises: not found is a normal answer and looks, to the server and in time,
 // like found; a slot that a server altered is not found; a value that comes
@@ -14,26 +14,17 @@
 //
 // Not promised: that a server shows what it holds. A missing value may have
 // been hidden, and an earlier value of the same epoch may be shown again.
-//
-// Sizes: a slot of up to 64 bytes has a tag of 8, a larger one of 16; a value
-// has at most slot - tag - 1 bytes.
 package keyword
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/bits"
 
 	"whither/internal/privacy/pir"
+	"whither/internal/privacy/pir/slot"
 )
 
 // Errors.
@@ -42,27 +33,16 @@ var (
 	ErrFull = errors.New("keyword: no room")
 	// ErrTwice means that a key was given twice.
 	ErrTwice = errors.New("keyword: key given twice")
-	// ErrValue means that a value is too long for a slot.
-	ErrValue = errors.New("keyword: value too long")
 	// ErrShape means that a table's layout is out of bounds, or not one of a
 	// keyword table.
 	ErrShape = errors.New("keyword: unusable shape")
 )
 
-// KeySize is the length of a [Key].
-const KeySize = 64
+// Key is an output of the oblivious PRF.
+type Key = slot.Key
 
-// Key is an output of the oblivious PRF. It opens its value, so it is secret.
-type Key [KeySize]byte
-
-// String hides the key.
-func (Key) String() string { return "keyword.Key(redacted)" }
-
-// GoString hides the key.
-func (k Key) GoString() string { return k.String() }
-
-// LogValue hides the key.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+// Entry is a key and its value.
+type Entry = slot.Entry
 
 // Shape is the layout of a table.
 type Shape struct {
@@ -78,9 +58,6 @@ const (
 	bandStash = 1
 
 	saltSize    = 16
-	smallSlot   = 64
-	maxSlot     = 1 << 12
-	minSlot     = 16
 	infoVersion = 1
 	infoSize    = 1 + 4 + 2 + 2 + 2 + saltSize
 )
@@ -102,23 +79,14 @@ func (s *Shape) bands() []pir.Band {
 
 // check bounds what pir does not know of.
 func (s *Shape) check() error {
-	if s.SlotSize < minSlot || s.SlotSize > maxSlot || s.SlotSize%4 != 0 ||
-		s.Slots < 1 || s.Slots > 1<<12 || s.StashSlots < 1 || s.StashSlots > 1<<12 {
+	if !slot.ValidSize(s.SlotSize) || s.Slots < 1 || s.Slots > 1<<12 || s.StashSlots < 1 || s.StashSlots > 1<<12 {
 		return fmt.Errorf("%w: %d and %d slots of %d bytes", ErrShape, s.Slots, s.StashSlots, s.SlotSize)
 	}
 	return nil
 }
 
-// tagSize returns the length of the tag of a slot.
-func (s *Shape) tagSize() int {
-	if s.SlotSize <= smallSlot {
-		return 8
-	}
-	return 16
-}
-
 // MaxValue returns the length of the longest value.
-func (s *Shape) MaxValue() int { return s.SlotSize - s.tagSize() - 1 }
+func (s *Shape) MaxValue() int { return slot.MaxValue(s.SlotSize) }
 
 // info: version, key epoch, slot size, slots of both bands, salt.
 func (l *Layout) info() []byte {
@@ -152,10 +120,7 @@ func ParseLayout(p *pir.Params) (*Layout, error) {
 	return l, nil
 }
 
-const (
-	labelColumn = "whither/v1/private/column"
-	labelSlot   = "whither/v1/private/slot"
-)
+const labelColumn = "whither/v1/private/column"
 
 // columns returns the columns of a key in both bands: two words of
 // SHA-256(label, salt, key), scaled to the number of columns.
@@ -168,82 +133,4 @@ func (l *Layout) columns(k *Key) []int {
 	main, _ := bits.Mul64(binary.BigEndian.Uint64(sum), uint64(l.Columns))
 	stash, _ := bits.Mul64(binary.BigEndian.Uint64(sum[8:]), uint64(l.StashColumns))
 	return []int{int(main), int(stash)}
-}
-
-// sealer seals and opens the slots of one key in one table and epoch.
-type sealer struct {
-	mac   [32]byte
-	block cipher.Block
-	tag   int
-}
-
-// newSealer derives HKDF-SHA256(key, info = label, table, epoch): 32 bytes for
-// the tag, 32 for the cipher.
-func newSealer(id *pir.Identity, s *Shape, k *Key) (*sealer, error) {
-	info := binary.BigEndian.AppendUint64(append([]byte(labelSlot), id.Table), id.Epoch)
-	out, err := hkdf.Key(sha256.New, k[:], nil, string(info), 64)
-	if err != nil {
-		return nil, fmt.Errorf("keyword: derive a key: %w", err)
-	}
-	defer clear(out)
-	x := &sealer{tag: s.tagSize()}
-	copy(x.mac[:], out)
-	if x.block, err = aes.NewCipher(out[32:]); err != nil {
-		return nil, fmt.Errorf("keyword: derive a key: %w", err)
-	}
-	return x, nil
-}
-
-// A slot is tag and ciphertext of value, 0x80, zeros. The tag is the MAC of the
-// padded value and at the same time the initial counter, as in a synthetic IV:
-// sealing another value under the same key is safe, and needs no nonce.
-
-func (x *sealer) authenticate(padded []byte) []byte {
-	h := hmac.New(sha256.New, x.mac[:])
-	h.Write(padded)
-	return h.Sum(nil)[:x.tag]
-}
-
-func (x *sealer) crypt(b, tag []byte) {
-	var iv [aes.BlockSize]byte
-	copy(iv[:], tag)
-	cipher.NewCTR(x.block, iv[:]).XORKeyStream(b, b)
-}
-
-// seal fills slot.
-func (x *sealer) seal(slot, value []byte) {
-	body := slot[x.tag:]
-	clear(body)
-	copy(body, value)
-	body[len(value)] = 0x80
-	copy(slot, x.authenticate(body))
-	x.crypt(body, slot[:x.tag])
-}
-
-// open returns the value of a slot, or nil if it is not sealed for this key.
-// An empty value is not nil.
-func (x *sealer) open(slot []byte) []byte {
-	body := bytes.Clone(slot[x.tag:])
-	x.crypt(body, slot[:x.tag])
-	if subtle.ConstantTimeCompare(x.authenticate(body), slot[:x.tag]) != 1 {
-		return nil
-	}
-	end := bytes.LastIndexByte(body, 0x80)
-	if end < 0 || len(bytes.TrimLeft(body[end+1:], "\x00")) > 0 {
-		return nil
-	}
-	return body[:end:end]
-}
-
-// find opens every slot of the columns and returns the place of the one for
-// this key: all are tried, wherever it is.
-func (x *sealer) find(s *Shape, columns [][]byte) (value []byte, band, slot int) {
-	for i, col := range columns {
-		for j := 0; (j+1)*s.SlotSize <= len(col); j++ {
-			if v := x.open(col[j*s.SlotSize:][:s.SlotSize]); v != nil && value == nil {
-				value, band, slot = v, i, j
-			}
-		}
-	}
-	return value, band, slot
 }

@@ -8,20 +8,12 @@ import (
 	"sync/atomic"
 
 	"whither/internal/privacy/pir"
+	"whither/internal/privacy/pir/slot"
 )
-
-// emptyCell is what a cell holds that nothing was put into.
-const emptyCell = 128
 
 // attempts is the number of salts that [Build] tries. A salt fails when the
 // stash overflows; [Plan] makes that unlikely for each.
 const attempts = 16
-
-// Entry is a key and its value.
-type Entry struct {
-	Key   Key
-	Value []byte
-}
 
 // Config says what table to build.
 type Config struct {
@@ -48,8 +40,8 @@ func Build(c Config, entries []Entry) (*Table, error) {
 		return nil, err
 	}
 	for i := range entries {
-		if len(entries[i].Value) > c.Shape.MaxValue() {
-			return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrValue, len(entries[i].Value), c.Shape.MaxValue())
+		if err := slot.Check(c.Shape.SlotSize, entries[i].Value); err != nil {
+			return nil, err
 		}
 	}
 	if err := distinct(entries); err != nil {
@@ -71,12 +63,12 @@ func Build(c Config, entries []Entry) (*Table, error) {
 	var failed atomic.Pointer[error]
 	t.builder.Fill(func(band, col int, dst []byte) {
 		for j, i := range lists[band][col] {
-			x, err := newSealer(&t.id, &t.layout.Shape, &entries[i].Key)
+			x, err := slot.NewSealer(&t.id, t.layout.SlotSize, &entries[i].Key)
 			if err != nil {
 				failed.Store(&err)
 				return
 			}
-			x.seal(dst[j*c.Shape.SlotSize:][:c.Shape.SlotSize], entries[i].Value)
+			x.Seal(dst[j*c.Shape.SlotSize:][:c.Shape.SlotSize], entries[i].Value)
 		}
 	})
 	if err := failed.Load(); err != nil {
@@ -158,7 +150,7 @@ func (t *Table) Snapshot() *pir.Snapshot { return t.builder.Build() }
 
 // spot is what the table holds for a key.
 type spot struct {
-	sealer     *sealer
+	sealer     *slot.Sealer
 	numbers    []int    // of the key's columns
 	columns    [][]byte // what they hold
 	found      bool
@@ -166,7 +158,7 @@ type spot struct {
 }
 
 func (t *Table) look(k *Key) (*spot, error) {
-	x, err := newSealer(&t.id, &t.layout.Shape, k)
+	x, err := slot.NewSealer(&t.id, t.layout.SlotSize, k)
 	if err != nil {
 		return nil, err
 	}
@@ -178,23 +170,25 @@ func (t *Table) look(k *Key) (*spot, error) {
 		}
 		at.columns = append(at.columns, col)
 	}
-	var value []byte
-	value, at.band, at.slot = x.find(&t.layout.Shape, at.columns)
-	at.found = value != nil
+	for i, col := range at.columns {
+		if value, number := x.Find(col); value != nil {
+			at.found, at.band, at.slot = true, i, number
+		}
+	}
 	return at, nil
 }
 
 // put replaces the slot of a spot.
-func (t *Table) put(at *spot, slot []byte) error {
-	return t.builder.Put(at.band, at.numbers[at.band], at.slot*len(slot), slot)
+func (t *Table) put(at *spot, sealed []byte) error {
+	return t.builder.Put(at.band, at.numbers[at.band], at.slot*len(sealed), sealed)
 }
 
 // Set puts or replaces the value of a key, in place: one slot of one column.
 // It fails with [ErrFull] if the table must be built anew.
 func (t *Table) Set(k Key, value []byte) error {
 	s := &t.layout.Shape
-	if len(value) > s.MaxValue() {
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrValue, len(value), s.MaxValue())
+	if err := slot.Check(s.SlotSize, value); err != nil {
+		return err
 	}
 	at, err := t.look(&k)
 	if err != nil {
@@ -206,7 +200,7 @@ func (t *Table) Set(k Key, value []byte) error {
 		}
 	}
 	sealed := make([]byte, s.SlotSize)
-	at.sealer.seal(sealed, value)
+	at.sealer.Seal(sealed, value)
 	return t.put(at, sealed)
 }
 
@@ -216,12 +210,12 @@ func (t *Table) Delete(k Key) error {
 	if err != nil || !at.found {
 		return err
 	}
-	return t.put(at, bytes.Repeat([]byte{emptyCell}, t.layout.SlotSize))
+	return t.put(at, bytes.Repeat([]byte{slot.Empty}, t.layout.SlotSize))
 }
 
 // free finds a slot in which nothing was put.
-func free(s *Shape, columns [][]byte) (band, slot int, err error) {
-	empty := bytes.Repeat([]byte{emptyCell}, s.SlotSize)
+func free(s *Shape, columns [][]byte) (band, number int, err error) {
+	empty := bytes.Repeat([]byte{slot.Empty}, s.SlotSize)
 	for i, col := range columns {
 		for j := 0; (j+1)*s.SlotSize <= len(col); j++ {
 			if bytes.Equal(col[j*s.SlotSize:][:s.SlotSize], empty) {
@@ -236,8 +230,7 @@ func free(s *Shape, columns [][]byte) (band, slot int, err error) {
 // once.
 type Question struct {
 	*pir.Question
-	layout *Layout
-	sealer *sealer
+	sealer *slot.Sealer
 }
 
 // Ask makes a query for a key. See [pir.Ask] for masks and rand.
@@ -246,7 +239,7 @@ func Ask(rand io.Reader, p *pir.Params, k Key, masks *pir.Masks) (*Question, err
 	if err != nil {
 		return nil, err
 	}
-	x, err := newSealer(&p.Identity, &l.Shape, &k)
+	x, err := slot.NewSealer(&p.Identity, l.SlotSize, &k)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +247,7 @@ func Ask(rand io.Reader, p *pir.Params, k Key, masks *pir.Masks) (*Question, err
 	if err != nil {
 		return nil, err
 	}
-	return &Question{Question: q, layout: l, sealer: x}, nil
+	return &Question{Question: q, sealer: x}, nil
 }
 
 // Open decodes an answer. found is false if the table has no value for the
@@ -264,6 +257,10 @@ func (q *Question) Open(answer []byte) (value []byte, found bool, masks *pir.Mas
 	if err != nil {
 		return nil, false, nil, err
 	}
-	value, _, _ = q.sealer.find(&q.layout.Shape, columns)
+	for _, col := range columns {
+		if v, _ := q.sealer.Find(col); v != nil {
+			value = v
+		}
+	}
 	return value, value != nil, masks, nil
 }
