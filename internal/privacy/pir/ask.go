@@ -107,11 +107,7 @@ func Ask(rand io.Reader, p *Params, columns []int, masks *Masks) (*Question, err
 	}
 	first := 0
 	for i, band := range p.Bands {
-		// Every word is touched, so that the cache does not learn the column.
-		for c := range words[first : first+band.Cols] {
-			hit := uint32(subtle.ConstantTimeEq(int32(c), int32(columns[i])))
-			words[first+c] += hit << plainShift
-		}
+		choose(words[first:first+band.Cols], columns[i])
 		first += band.Cols
 	}
 	// Rounding to the bits that are sent is part of the noise model.
@@ -121,6 +117,15 @@ func Ask(rand io.Reader, p *Params, columns []int, masks *Masks) (*Question, err
 	}
 	q.query = appendPacked(b, words, p.QueryBits)
 	return q, nil
+}
+
+// choose adds 2^24 to one word. It touches all of them, so that the cache does
+// not learn which.
+func choose(words []uint32, column int) {
+	for c := range words {
+		hit := uint32(subtle.ConstantTimeEq(int32(c), int32(column)))
+		words[c] += hit << plainShift
+	}
 }
 
 // Query returns the bytes for the server: [Params.QuerySize] of them.
@@ -222,17 +227,24 @@ func (q *Question) Open(answer []byte) ([][]byte, *Masks, error) {
 	return out, masks, nil
 }
 
-// decode computes round((2^4*B - A*s) / 2^9) + 128 mod 256 for each row of one
-// group. The product is exact: it stays below 2^28.
+// decode computes round(phase / 2^9) + 128 mod 256 for each row of one group.
 func (q *Question) decode(dst []byte, values *ring.Poly, mask, body []byte) {
+	for i, v := range q.phases(values, mask, body) {
+		dst[i] = byte((v+1<<(maskBits-9))>>(maskBits-8)) + center
+	}
+}
+
+// phases returns 2^4*B - A*s mod 2^17: a centred byte times 2^9, and noise. The
+// product is exact, since it stays below 2^28.
+func (q *Question) phases(values *ring.Poly, mask, body []byte) *[ring.N]uint32 {
 	var a ring.Poly
-	var b [ring.N]uint32
+	out := new([ring.N]uint32)
 	unpack(a[:], mask, maskBits)
-	unpack(b[:], body, bodyBits)
+	unpack(out[:], body, bodyBits)
 	q.unit.Forward(&a)
 	product := q.multiply(&a, values)
-	for i, v := range b {
-		phase := v<<(maskBits-bodyBits) - uint32(ring.ToInt(product[i]))
-		dst[i] = byte((phase+1<<(maskBits-9))>>(maskBits-8)) + center
+	for i, v := range out {
+		out[i] = v<<(maskBits-bodyBits) - uint32(ring.ToInt(product[i]))
 	}
+	return out
 }

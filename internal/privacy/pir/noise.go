@@ -80,11 +80,11 @@ type Set struct {
 // Sets is the table of parameters, by growing width. No other are used.
 var Sets = []Set{
 	{MaxCols: 256, QueryBits: 22, Failure: 67, FailureUniform: 124, Security: 141},
-	{MaxCols: 1024, QueryBits: 23, Failure: 67, FailureUniform: 123, Security: 141},
+	{MaxCols: 1024, QueryBits: 23, Failure: 67, FailureUniform: 124, Security: 141},
 	{MaxCols: 4096, QueryBits: 24, Failure: 66, FailureUniform: 123, Security: 141},
 	{MaxCols: 24576, QueryBits: 25, Failure: 46, FailureUniform: 102, Security: 141},
-	{MaxCols: 98304, QueryBits: 26, Failure: 41, FailureUniform: 96, Security: 141},
-	{MaxCols: 262144, QueryBits: 27, Failure: 45, FailureUniform: 101, Security: 141},
+	{MaxCols: 98304, QueryBits: 26, Failure: 42, FailureUniform: 96, Security: 141},
+	{MaxCols: 262144, QueryBits: 27, Failure: 46, FailureUniform: 101, Security: 141},
 	{MaxCols: 524288, QueryBits: 28, Failure: 44, FailureUniform: 99, Security: 141},
 }
 

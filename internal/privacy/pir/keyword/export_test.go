@@ -41,3 +41,9 @@ func Find(t *Table, k Key) bool {
 func PutAtColumn(t *Table, k Key, slot []byte) error {
 	return t.builder.Put(bandMain, t.layout.columns(&k)[bandMain], 0, slot)
 }
+
+// ColumnsUnder returns the columns of a key in both bands under a salt.
+func ColumnsUnder(salt [saltSize]byte, columns [2]int, k Key) []int {
+	l := &Layout{Shape: Shape{Columns: columns[0], StashColumns: columns[1]}, salt: salt}
+	return l.columns(&k)
+}
