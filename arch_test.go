@@ -87,6 +87,7 @@ var rules = house{
 		"internal/dp/federation":        "internal/dp/directory",
 		"internal/dp/snapshot":          "internal/dp/directory",
 		"client":                        "internal/pinned",
+		"client/contacts":               "csi/national",
 		"cosigner":                      "internal/endpoint internal/pinned",
 		"issuer":                        "internal/endpoint internal/pinned",
 		"relay":                         "internal/pinned",
