@@ -62,6 +62,14 @@ func receipts(make func(*maker) [][]byte) func(*maker) mapping.Bundle {
 	return one(func(d *draft) { d.receipts = make(d.m) })
 }
 
+// phone makes a mapping of a telephone number at one MSP that rests on these.
+func phone(make func(*maker) [][]byte) func(*maker) mapping.Bundle {
+	return func(m *maker) mapping.Bundle {
+		m.id = worldtest.CSI(m.t, "tel:+14085550123")
+		return receipts(make)(m)
+	}
+}
+
 // message bends the bytes of a good mapping at one MSP.
 func message(bend func([]byte) []byte) func(*maker) mapping.Bundle {
 	return one(func(d *draft) { d.message = bend })
@@ -78,8 +86,10 @@ func renewed(after ...time.Duration) func(*maker) mapping.Bundle {
 		d := m.draft(worldtest.MSPA)
 		for _, a := range after {
 			at := m.Now.Add(a).Unix()
-			*d.dp() = part{d.dp().key, key.LabelRenewal, true,
-				cose.Params{Role: 4, Time: at, Until: at + 7*86400, Found: 1, Admitted: m.Now.Unix()}}
+			*d.dp() = part{
+				d.dp().key, key.LabelRenewal, true,
+				cose.Params{Role: 4, Time: at, Until: at + 7*86400, Found: 1, Admitted: m.Now.Unix()},
+			}
 		}
 		return d.bundle()
 	}
@@ -130,16 +140,23 @@ func accepted() []mappingCase {
 		{name: "three receipts", why: "One more witness does no harm.", make: receipts(func(m *maker) [][]byte {
 			return append(m.MailReceipts(m.id, worldtest.Key(m.t, holder).Public(), m.Now), m.receipt(possession.MailWitness, proverE, nil))
 		})},
-		{name: "level 2 where level 1 is agreed", why: "Two provers saw different keys: level 2, the least that ever counts.", registry: "level-1",
+		{
+			name: "level 2 where level 1 is agreed", why: "Two provers saw different keys: level 2, the least that ever counts.", registry: "level-1",
 			make: receipts(func(m *maker) [][]byte {
 				return [][]byte{m.receipt(possession.MailReply, worldtest.ProverA, nil), m.receipt(possession.MailWitness, worldtest.ProverB, seenOther)}
-			})},
+			}),
+		},
+		{name: "telephone", why: "Codes by message and by call, of two provers: level 2.", make: phone(func(m *maker) [][]byte {
+			return m.codes(worldtest.ProverA, worldtest.ProverB)
+		})},
 		{name: "MSP closed later", why: "What a closed party signed before counts.", registry: "msp-closed-later", after: 2 * day, make: one(nil)},
 		{name: "MSP expelled later", why: "The DP's clock puts the signature before the expulsion.", registry: "msp-expelled-later", after: 2 * day, make: one(nil)},
 		{name: "DP closed later", why: "What a closed DP signed before counts until it runs out.", registry: "dp-closed-later", after: 2 * day, make: one(nil)},
 		{name: "prover expelled later", why: "The DP's clock puts the receipt before the expulsion.", registry: "prover-expelled-later", after: 2 * day, make: one(nil)},
-		{name: "MSP key retired later", why: "An old key stays listed with its validity.", registry: "msp-keys", after: day,
-			make: one(func(d *draft) { d.sigs[1].key = worldtest.Key(d.m.t, retiredKey) })},
+		{
+			name: "MSP key retired later", why: "An old key stays listed with its validity.", registry: "msp-keys", after: day,
+			make: one(func(d *draft) { d.sigs[1].key = worldtest.Key(d.m.t, retiredKey) }),
+		},
 	}
 }
 
@@ -489,8 +506,25 @@ func badEvidence() []mappingCase {
 		})},
 		{name: "different artefacts", why: "Each about another mail.", expect: problem.EvidenceLevel, make: second(witness, worldtest.ProverB, func(_ *maker, r *possession.Receipt) { r.Artefact[0] ^= 1 })},
 		{name: "weakest link", why: "One of two saw level 3.", expect: problem.EvidenceLevel, make: second(witness, worldtest.ProverB, func(_ *maker, r *possession.Receipt) { r.Level = possession.Level3 })},
-		{name: "scheme that nobody agreed on", why: "Without an agreed level the highest is asked for.", registry: "no-levels", expect: problem.EvidenceLevel,
-			make: second(witness, worldtest.ProverB, func(_ *maker, r *possession.Receipt) { r.Level = possession.Level3 })},
+		{
+			name: "scheme that nobody agreed on", why: "Without an agreed level the highest is asked for.", registry: "no-levels", expect: problem.EvidenceLevel,
+			make: second(witness, worldtest.ProverB, func(_ *maker, r *possession.Receipt) { r.Level = possession.Level3 }),
+		},
+		{name: "code alone", why: "R5: one party's word is level 1.", expect: problem.EvidenceLevel, make: phone(func(m *maker) [][]byte {
+			return m.codes(worldtest.ProverA, worldtest.ProverB)[:1]
+		})},
+		{name: "two codes by message", why: "One channel: whoever owns it owns both.", expect: problem.EvidenceLevel, make: phone(func(m *maker) [][]byte {
+			return [][]byte{m.codes(worldtest.ProverA, worldtest.ProverB)[0], m.codes(worldtest.ProverB, worldtest.ProverA)[0]}
+		})},
+		{name: "two codes of one operator", why: "Operators are counted.", expect: problem.EvidenceLevel, make: phone(func(m *maker) [][]byte {
+			return m.codes(worldtest.ProverA, proverE)
+		})},
+		{name: "mail reply for a telephone number", why: "A kind speaks for its own kind of CSI.", expect: problem.EvidenceKind, make: phone(func(m *maker) [][]byte {
+			return m.MailReceipts(m.id, worldtest.Key(m.t, holder).Public(), m.Now)
+		})},
+		{name: "codes for a mail address", why: "A kind speaks for its own kind of CSI.", expect: problem.EvidenceKind, make: receipts(func(m *maker) [][]byte {
+			return m.codes(worldtest.ProverA, worldtest.ProverB)
+		})},
 		{name: "prover of the DP's operator", why: "R5: a DP does not vouch for itself.", expect: problem.ReceiptDependent, make: second(witness, proverC, nil)},
 		{name: "prover of the MSP's operator", why: "An MSP does not vouch for itself.", expect: problem.ReceiptDependent, make: second(witness, proverD, nil)},
 		{name: "DP bought by the prover's operator", why: "As the registry stands now.", registry: "prover-of-dp", expect: problem.ReceiptDependent, make: one(nil)},

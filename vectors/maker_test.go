@@ -40,6 +40,7 @@ type maker struct {
 
 func newMaker(t testing.TB) *maker {
 	f := worldtest.New(t)
+	f.Record.Policy.Levels = map[string]uint8{"mailto": 4, "tel": 2}
 	f.Add(dpB, registry.RoleDP, nil)
 	for _, p := range [][2]string{{proverC, worldtest.DP}, {proverD, worldtest.MSPA}, {proverE, worldtest.ProverA}} {
 		f.Add(p[0], registry.RoleProver, nil)
@@ -175,8 +176,10 @@ func (m *maker) draft(msps ...string) *draft {
 	for _, name := range msps {
 		d.sigs = append(d.sigs, part{worldtest.Key(m.t, name), key.LabelMapping, true, cose.Params{Role: 2, Time: at}})
 	}
-	d.sigs = append(d.sigs, part{worldtest.Key(m.t, worldtest.DP), key.LabelMapping, true,
-		cose.Params{Role: 3, Time: at, Until: at + 7*86400, Found: 1}})
+	d.sigs = append(d.sigs, part{
+		worldtest.Key(m.t, worldtest.DP), key.LabelMapping, true,
+		cose.Params{Role: 3, Time: at, Until: at + 7*86400, Found: 1},
+	})
 	return d
 }
 
@@ -218,6 +221,11 @@ func (d *draft) bent() tree {
 	}
 	d.payload = payload(d.claims)
 	return d.payload
+}
+
+// codes are the receipts of two provers for one-time codes.
+func (m *maker) codes(byMessage, byCall string) [][]byte {
+	return m.CodeReceipts(m.id, worldtest.Key(m.t, holder).Public(), m.Now, byMessage, byCall)
 }
 
 // receipt is a good receipt of a kind, bent.

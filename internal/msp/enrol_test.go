@@ -114,8 +114,15 @@ func TestR02EnrolmentRefused(t *testing.T) {
 	}
 }
 
+// reply is an answer that was read whole.
+type reply struct {
+	status    int
+	mediaType string
+	body      []byte
+}
+
 // raw sends a request with a TLS configuration of the test's own.
-func (s *scene) raw(url string, config *tls.Config, token, mediaType string, body []byte) (*http.Response, []byte, error) {
+func (s *scene) raw(url string, config *tls.Config, token, mediaType string, body []byte) (reply, error) {
 	s.T.Helper()
 	r, err := http.NewRequestWithContext(s.ctx(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -127,16 +134,16 @@ func (s *scene) raw(url string, config *tls.Config, token, mediaType string, bod
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(r)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
-	return resp, b, err
+	return reply{resp.StatusCode, resp.Header.Get("Content-Type"), b}, err
 }
 
 // unpinned is a TLS configuration that asks the server for nothing.
 func (s *scene) unpinned(min, max uint16) *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, MinVersion: min, MaxVersion: max, Time: s.clock.now} //nolint:gosec // the test is about the server
+	return &tls.Config{InsecureSkipVerify: true, MinVersion: min, MaxVersion: max, Time: s.clock.now}
 }
 
 func (s *scene) url(path string) string { return s.Selfs[worldtest.MSPA].Endpoint + path }
@@ -154,16 +161,16 @@ func TestBothEncodings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, b, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS13, 0), token, mediaType, body)
+		got, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS13, 0), token, mediaType, body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var o wire.MSPOffer
-		if err := wire.Decode(mediaType, b, wire.MaxBody, &o); err != nil {
-			t.Fatalf("%s: %v: %s", mediaType, err, b)
+		if err := wire.Decode(mediaType, got.body, wire.MaxBody, &o); err != nil {
+			t.Fatalf("%s: %v: %s", mediaType, err, got.body)
 		}
-		if resp.Header.Get("Content-Type") != mediaType || o.URI != "mimi://"+worldtest.MSPA || len(o.Nonce) != mapping.NonceSize {
-			t.Errorf("%s: %s, %+v", mediaType, resp.Header.Get("Content-Type"), o)
+		if got.mediaType != mediaType || o.URI != "mimi://"+worldtest.MSPA || len(o.Nonce) != mapping.NonceSize {
+			t.Errorf("%s: %s, %+v", mediaType, got.mediaType, o)
 		}
 	}
 	for name, test := range map[string]struct {
@@ -176,16 +183,16 @@ func TestBothEncodings(t *testing.T) {
 		"form":             {"application/x-www-form-urlencoded", "csi=x", problem.UnsupportedMedia},
 		"too large":        {wire.TypeJSON, strings.Repeat(" ", wire.MaxBody+1), problem.TooLarge},
 	} {
-		resp, b, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS13, 0), token, test.mediaType, []byte(test.body))
+		got, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS13, 0), token, test.mediaType, []byte(test.body))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		d, err := problem.Read(bytes.NewReader(b))
-		if err != nil || d.Kind() != test.want || resp.StatusCode != test.want.Row().Status {
-			t.Errorf("%s: status %d, %s", name, resp.StatusCode, b)
+		d, err := problem.Read(bytes.NewReader(got.body))
+		if err != nil || d.Kind() != test.want || got.status != test.want.Row().Status {
+			t.Errorf("%s: status %d, %s", name, got.status, got.body)
 		}
-		if strings.Contains(strings.ToLower(string(b)), "alice") {
-			t.Errorf("%s: the answer repeats the request: %s", name, b)
+		if strings.Contains(strings.ToLower(string(got.body)), "alice") {
+			t.Errorf("%s: the answer repeats the request: %s", name, got.body)
 		}
 	}
 }
@@ -202,17 +209,17 @@ func TestR23OnlyPinnedTLS13(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := strings.TrimPrefix(s.Selfs[worldtest.MSPA].Endpoint, "https://")
-	resp, b, err := s.raw("http://"+host+wire.PathOffers, nil, token, wire.TypeCBOR, body)
-	if err == nil && resp.StatusCode < 400 {
-		t.Errorf("plaintext: status %d, %x", resp.StatusCode, b)
+	got, err := s.raw("http://"+host+wire.PathOffers, nil, token, wire.TypeCBOR, body)
+	if err == nil && got.status < 400 {
+		t.Errorf("plaintext: status %d, %x", got.status, got.body)
 	}
-	if bytes.Contains(b, []byte(worldtest.MSPA)) {
-		t.Errorf("plaintext is answered: %s", b)
+	if bytes.Contains(got.body, []byte(worldtest.MSPA)) {
+		t.Errorf("plaintext is answered: %s", got.body)
 	}
-	if _, _, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS12, tls.VersionTLS12), token, wire.TypeCBOR, body); err == nil {
+	if _, err := s.raw(s.url(wire.PathOffers), s.unpinned(tls.VersionTLS12, tls.VersionTLS12), token, wire.TypeCBOR, body); err == nil {
 		t.Error("TLS 1.2 is spoken")
 	}
-	if _, _, err := s.raw(s.url(wire.PathOffers), &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: x509.NewCertPool(), Time: s.clock.now, ServerName: worldtest.MSPA}, token, wire.TypeCBOR, body); err == nil {
+	if _, err := s.raw(s.url(wire.PathOffers), &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: x509.NewCertPool(), Time: s.clock.now, ServerName: worldtest.MSPA}, token, wire.TypeCBOR, body); err == nil {
 		t.Error("a certificate authority was found for the server")
 	}
 }

@@ -21,11 +21,9 @@
 //	msp.toml           settings
 //	accounts.json      accounts, see [OpenAccounts]
 //	msp.db             offers that were used
-//	kek/N.key          key-encryption keys by generation
 //	keys/sign.pem      signs mappings in the role MSP
 //	keys/tls.pem       TLS identity
 //	keys/operator.pem  signs the self record
-//	keys/row.key       labels of rows
 //	keys/offer.key     recognises own offers
 //	registry/          registry.cose and root.toml
 package msp
@@ -194,7 +192,7 @@ func (m *MSP) tick(ctx context.Context) {
 			return
 		case <-t.C:
 			if err := m.Step(ctx, m.config.Now()); err != nil && ctx.Err() == nil {
-				m.config.Log.Error("due work failed", "error", err)
+				m.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
 			}
 		}
 	}
@@ -205,17 +203,17 @@ func (m *MSP) tick(ctx context.Context) {
 func (m *MSP) Step(ctx context.Context, now time.Time) error {
 	changed, err := m.config.Registry.Step(now)
 	if err != nil {
-		m.config.Log.Warn("registry not taken over", "error", err)
+		m.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
 	}
 	if changed {
-		m.config.Log.Info("registry taken over", "version", m.config.Registry.Snapshot().Version())
+		m.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", m.config.Registry.Snapshot().Version()))
 	}
 	changed, err = m.config.Accounts.Step()
 	if err != nil {
-		m.config.Log.Warn("accounts not taken over", "error", err)
+		m.config.Log.WarnContext(ctx, "accounts not taken over", slog.Any("error", err))
 	}
 	if changed {
-		m.config.Log.Info("accounts taken over")
+		m.config.Log.InfoContext(ctx, "accounts taken over")
 	}
 	m.backend.budget.sweep(now)
 	return m.config.Used.Forget(ctx, now)

@@ -163,11 +163,12 @@ func Run(ctx context.Context, settingsPath string, o Options) error {
 		return err
 	}
 	serve := func() error {
-		l, err := net.Listen("tcp", s.Listen)
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", s.Listen)
 		if err != nil {
 			return fmt.Errorf("msp: listen: %w", err)
 		}
-		ops, err := net.Listen("tcp", s.Operations)
+		ops, err := lc.Listen(ctx, "tcp", s.Operations)
 		if err != nil {
 			return errors.Join(fmt.Errorf("msp: operations address: %w", err), l.Close())
 		}
