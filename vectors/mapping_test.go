@@ -407,3 +407,14 @@ func TestPayloadsAreEncodedAlike(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestSizesAreWithinBounds: one MSP signed, with two codes, with a mail reply.
+func TestSizesAreWithinBounds(t *testing.T) {
+	for _, c := range accepted() {
+		b := c.make(newMaker(t))
+		switch {
+		case c.name == "one MSP" && (len(b.Mapping) > 700 || b.Size() > 1280), c.name == "telephone" && b.Size() > 1024:
+			t.Errorf("%s: %d bytes, %d with receipts", c.name, len(b.Mapping), b.Size())
+		}
+	}
+}
