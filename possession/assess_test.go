@@ -1,0 +1,380 @@
+package possession_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"whither/csi"
+	"whither/internal/world/worldtest"
+	"whither/key"
+	"whither/possession"
+	"whither/registry"
+)
+
+// proverB2 is a second prover of prover B's operator.
+const proverB2 = "prover-b2.example"
+
+// scene is a federation, a CSI and a key about which receipts are made.
+type scene struct {
+	*worldtest.Federation
+	t      testing.TB
+	id     csi.ID
+	holder key.Public
+}
+
+func newScene(t testing.TB, id string) *scene {
+	f := worldtest.New(t)
+	f.Add(proverB2, registry.RoleProver, nil)
+	f.Grant(proverB2).Operator = f.Grant(worldtest.ProverB).Operator
+	return &scene{Federation: f, t: t, id: worldtest.CSI(t, id), holder: worldtest.Key(t, "alice").Public()}
+}
+
+// receipt is a good receipt, bent, and signed by a prover.
+func (s *scene) receipt(kind possession.Kind, prover string, bend func(*possession.Receipt)) []byte {
+	r := s.Receipt(s.id, s.holder, kind, s.Now)
+	if bend != nil {
+		bend(&r)
+	}
+	return s.SignReceipt(r, prover)
+}
+
+func (s *scene) pair() [][]byte {
+	return [][]byte{s.receipt(possession.MailReply, worldtest.ProverA, nil), s.receipt(possession.MailWitness, worldtest.ProverB, nil)}
+}
+
+func (s *scene) question() possession.Question {
+	return possession.Question{CSI: s.id, Holder: s.holder, Before: s.Now, Now: s.Now}
+}
+
+func (s *scene) assess(q possession.Question, set ...[]byte) (possession.Assessment, error) {
+	s.t.Helper()
+	return possession.Assess(s.Snapshot(), parse(s.t, set...), q)
+}
+
+func parse(t testing.TB, set ...[]byte) []possession.Unverified {
+	t.Helper()
+	var out []possession.Unverified
+	for _, b := range set {
+		u, err := possession.Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+// TestR05AssessRefuses: one receipt that does not hold spoils the set, each
+// fault with its own error.
+func TestR05AssessRefuses(t *testing.T) {
+	type thing struct {
+		name string
+		bend func(*scene, *possession.Question) [][]byte
+		want error
+	}
+	// with replaces the witness's receipt.
+	with := func(prover string, bend func(*possession.Receipt)) func(*scene, *possession.Question) [][]byte {
+		return func(s *scene, _ *possession.Question) [][]byte {
+			return [][]byte{s.pair()[0], s.receipt(possession.MailWitness, prover, bend)}
+		}
+	}
+	ask := func(edit func(*scene, *possession.Question)) func(*scene, *possession.Question) [][]byte {
+		return func(s *scene, q *possession.Question) [][]byte { edit(s, q); return s.pair() }
+	}
+	standing := func(state registry.State, since time.Duration) func(*scene, *possession.Question) [][]byte {
+		return ask(func(s *scene, _ *possession.Question) {
+			s.Grant(worldtest.ProverB).Standing = registry.Standing{State: state, Since: s.Now.Add(since).Unix()}
+		})
+	}
+	operator := func(s *scene, name string) registry.Operator { return s.Grant(name).Operator }
+	for _, c := range []thing{
+		{"as it should be", ask(func(*scene, *possession.Question) {}), nil},
+		{"no receipt", func(*scene, *possession.Question) [][]byte { return nil }, possession.ErrNoReceipts},
+		{"nine receipts", func(s *scene, _ *possession.Question) [][]byte {
+			var set [][]byte
+			for i := range 9 {
+				set = append(set, s.receipt(possession.MailReply, worldtest.ProverA, func(r *possession.Receipt) { r.Artefact[0] = byte(i) }))
+			}
+			return set
+		}, possession.ErrTooMany},
+		{"one twice", func(s *scene, _ *possession.Question) [][]byte { return append(s.pair(), s.pair()[0]) }, possession.ErrRepeated},
+		{"of another CSI", ask(func(s *scene, q *possession.Question) { q.CSI = worldtest.CSI(s.t, "mailto:bob@example.org") }), possession.ErrForeign},
+		{"of another key", ask(func(s *scene, q *possession.Question) { q.Holder = worldtest.Key(s.t, "bob").Public() }), possession.ErrForeign},
+		{"one of another key", with(worldtest.ProverB, func(r *possession.Receipt) { r.Subject[31]++ }), possession.ErrForeign},
+		{"unknown kind", with(worldtest.ProverB, func(r *possession.Receipt) { r.Kind = 99 }), possession.ErrKindUnknown},
+		{"kind 0", with(worldtest.ProverB, func(r *possession.Receipt) { r.Kind = 0 }), possession.ErrKindUnknown},
+		{"kind of another scheme", with(worldtest.ProverB, func(r *possession.Receipt) { r.Kind = possession.CodeCall }), possession.ErrUnfitKind},
+		{"by a stranger", with("stranger.example", nil), possession.ErrUnknown},
+		{"by an MSP", with(worldtest.MSPA, nil), possession.ErrUnknown},
+		{"by a DP", with(worldtest.DP, nil), possession.ErrUnknown},
+		{"by a party whose role was taken", ask(func(s *scene, _ *possession.Question) {
+			s.Grant(worldtest.ProverB).Roles = []registry.Role{registry.RoleObserver}
+		}), possession.ErrUnknown},
+		{"before the key was listed", with(worldtest.ProverB, func(r *possession.Receipt) {
+			r.Signed = r.Signed.Add(-49 * time.Hour)
+			r.Evidence = r.Signed
+		}), possession.ErrUnknown},
+		{"after the key was given up", ask(func(s *scene, _ *possession.Question) {
+			s.Selfs[worldtest.ProverB].Keys[0].Until = s.Now.Unix()
+		}), possession.ErrUnknown},
+		{"in the last second of the key", ask(func(s *scene, _ *possession.Question) {
+			s.Selfs[worldtest.ProverB].Keys[0].Until = s.Now.Unix() + 1
+		}), nil},
+		{"signature of another label", func(s *scene, _ *possession.Question) [][]byte {
+			b := good(s.t)
+			b[7] = s.Now.Unix()
+			return [][]byte{sign(s.t, b, key.LabelMapping, true, paramsAt(s.Now))}
+		}, possession.ErrUnknown},
+		{"signature broken", func(s *scene, _ *possession.Question) [][]byte {
+			set := s.pair()
+			set[1][len(set[1])-1] ^= 1
+			return set
+		}, possession.ErrUnknown},
+		{"content changed", func(s *scene, _ *possession.Question) [][]byte {
+			set := s.pair()
+			set[1] = bytes.Replace(set[1], []byte{0x04, 0x04, 0x05}, []byte{0x04, 0x03, 0x05}, 1)
+			return set
+		}, possession.ErrUnknown},
+		{"of the DP's operator", ask(func(s *scene, q *possession.Question) {
+			q.Barred = []registry.Operator{operator(s, worldtest.ProverB)}
+		}), possession.ErrDependent},
+		{"of a listed MSP's operator", ask(func(s *scene, q *possession.Question) {
+			q.Barred = []registry.Operator{operator(s, worldtest.DP), operator(s, worldtest.MSPA), operator(s, worldtest.ProverA)}
+		}), possession.ErrDependent},
+		{"others are barred", ask(func(s *scene, q *possession.Question) {
+			q.Barred = []registry.Operator{operator(s, worldtest.DP), operator(s, worldtest.MSPA)}
+		}), nil},
+		{"evidence after the receipt", with(worldtest.ProverB, func(r *possession.Receipt) { r.Evidence = r.Signed.Add(time.Second) }), possession.ErrOrder},
+		{"signed after the holder", with(worldtest.ProverB, func(r *possession.Receipt) { r.Signed = r.Signed.Add(time.Second) }), possession.ErrOrder},
+		{"in the future", func(s *scene, q *possession.Question) [][]byte {
+			q.Before = s.Now.Add(time.Hour)
+			return with(worldtest.ProverB, func(r *possession.Receipt) { r.Signed = r.Signed.Add(121 * time.Second) })(s, q)
+		}, possession.ErrOrder},
+		{"as far in the future as clocks differ", func(s *scene, q *possession.Question) [][]byte {
+			q.Before = s.Now.Add(time.Hour)
+			return with(worldtest.ProverB, func(r *possession.Receipt) { r.Signed = r.Signed.Add(120 * time.Second) })(s, q)
+		}, nil},
+
+		{"prover closed before", standing(registry.Closed, -time.Hour), possession.ErrStanding},
+		{"prover closed that second", standing(registry.Closed, 0), possession.ErrStanding},
+		{"prover closed since", standing(registry.Closed, time.Hour), nil},
+		{"prover expelled before", standing(registry.Expelled, -time.Hour), possession.ErrStanding},
+		{"prover expelled, nobody saw the receipt before", func(s *scene, q *possession.Question) [][]byte {
+			q.Now = s.Now.Add(2 * time.Hour)
+			return standing(registry.Expelled, time.Hour)(s, q)
+		}, possession.ErrStanding},
+		{"prover expelled, another operator saw the receipt before", func(s *scene, q *possession.Question) [][]byte {
+			q.Now, q.Witnessed, q.WitnessedBy = s.Now.Add(2*time.Hour), s.Now.Add(time.Minute), operator(s, worldtest.DP)
+			return standing(registry.Expelled, time.Hour)(s, q)
+		}, nil},
+		{"prover expelled, its own operator saw the receipt before", func(s *scene, q *possession.Question) [][]byte {
+			q.Now, q.Witnessed, q.WitnessedBy = s.Now.Add(2*time.Hour), s.Now.Add(time.Minute), operator(s, worldtest.ProverB)
+			return standing(registry.Expelled, time.Hour)(s, q)
+		}, possession.ErrStanding},
+		{"prover expelled before another operator saw the receipt", func(s *scene, q *possession.Question) [][]byte {
+			q.Now, q.Witnessed, q.WitnessedBy = s.Now.Add(2*time.Hour), s.Now.Add(time.Hour), operator(s, worldtest.DP)
+			return standing(registry.Expelled, time.Hour)(s, q)
+		}, possession.ErrStanding},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScene(t, "mailto:alice@example.org")
+			q := s.question()
+			set := c.bend(s, &q)
+			a, err := s.assess(q, set...)
+			if !errors.Is(err, c.want) || c.want == nil && a.Level != possession.Level4 {
+				t.Errorf("level %d, %v; want %v", a.Level, err, c.want)
+			}
+		})
+	}
+}
+
+func TestAssessment(t *testing.T) {
+	s := newScene(t, "mailto:alice@example.org")
+	old := func(r *possession.Receipt) { r.Evidence = r.Evidence.Add(-time.Hour) }
+	a, err := s.assess(s.question(), s.receipt(possession.MailReply, worldtest.ProverA, old), s.pair()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !a.Oldest.Equal(s.Now.Add(-time.Hour)) || !a.Newest.Equal(s.Now) {
+		t.Errorf("evidence from %s to %s", a.Oldest, a.Newest)
+	}
+	var vouchers []string
+	for _, v := range a.Vouchers {
+		vouchers = append(vouchers, fmt.Sprintf("%s %s %s", v.Prover, v.Operator, v.Kind))
+	}
+	want := []string{"prover-a.example op-prover-a.example mail-reply", "prover-b.example op-prover-b.example mail-witness"}
+	if !slices.Equal(vouchers, want) {
+		t.Errorf("vouchers %q", vouchers)
+	}
+}
+
+// statement is what the level depends on, of one receipt.
+type statement struct {
+	prover   string
+	operator string
+	kind     possession.Kind
+	level    possession.Level
+	artefact byte
+	keySeen  byte // 0: none
+}
+
+func (s statement) String() string {
+	return fmt.Sprintf("%s %s level %d, artefact %d, key %d", s.prover, s.kind, s.level, s.artefact, s.keySeen)
+}
+
+// want is the level of a set by the words of the specification.
+func want(set []statement) possession.Level {
+	level := possession.Level1
+	for _, a := range set {
+		for _, b := range set {
+			if a.operator == b.operator {
+				continue // one operator is one word
+			}
+			switch {
+			case a.kind == possession.MailReply && (b.kind == possession.MailReply || b.kind == possession.MailWitness):
+				if a.artefact != b.artefact {
+					continue
+				}
+				both := min(a.level, b.level)
+				if a.keySeen != b.keySeen || a.keySeen == 0 {
+					both = min(both, possession.Level2)
+				}
+				level = max(level, both)
+			case a.kind == possession.CodeMessage && b.kind == possession.CodeCall:
+				level = max(level, min(a.level, b.level, possession.Level2))
+			}
+		}
+	}
+	return level
+}
+
+// bench signs statements once and assesses sets of them.
+type bench struct {
+	t        testing.TB
+	snapshot *registry.Snapshot
+	question possession.Question
+	receipts map[statement]possession.Unverified
+}
+
+func newBench(t testing.TB, id string, universe []statement) *bench {
+	s := newScene(t, id)
+	b := &bench{t: t, snapshot: s.Snapshot(), question: s.question(), receipts: make(map[statement]possession.Unverified)}
+	for _, x := range universe {
+		raw := s.receipt(x.kind, x.prover, func(r *possession.Receipt) {
+			r.Level, r.Artefact, r.KeySeen = x.level, [32]byte{x.artefact}, [32]byte{x.keySeen}
+		})
+		b.receipts[x] = parse(t, raw)[0]
+	}
+	return b
+}
+
+func (b *bench) level(set []statement) possession.Level {
+	var receipts []possession.Unverified
+	for _, x := range set {
+		receipts = append(receipts, b.receipts[x])
+	}
+	a, err := possession.Assess(b.snapshot, receipts, b.question)
+	if err != nil {
+		b.t.Fatalf("%v: %v", set, err)
+	}
+	return a.Level
+}
+
+func (b *bench) check(set ...statement) {
+	b.t.Helper()
+	if got := b.level(set); got != want(set) {
+		b.t.Errorf("level %d, want %d: %v", got, want(set), set)
+	}
+}
+
+// provers are three of two operators.
+var provers = []statement{
+	{prover: worldtest.ProverA, operator: "a"}, {prover: worldtest.ProverB, operator: "b"}, {prover: proverB2, operator: "b"},
+}
+
+// universe lists every statement over small sets of values.
+func universe(kinds []possession.Kind, levels []possession.Level, artefacts, keys []byte) []statement {
+	var all []statement
+	for _, x := range provers {
+		for _, x.kind = range kinds {
+			for _, x.level = range levels {
+				for _, x.artefact = range artefacts {
+					for _, x.keySeen = range keys {
+						all = append(all, x)
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// TestR05LevelOfAllSmallSets computes the level of every set of one and of two
+// receipts, and of every set of three over fewer values.
+func TestR05LevelOfAllSmallSets(t *testing.T) {
+	mail := []possession.Kind{possession.MailReply, possession.MailWitness}
+	code := []possession.Kind{possession.CodeMessage, possession.CodeCall}
+	for _, c := range []struct {
+		name, id string
+		size     int
+		universe []statement
+	}{
+		{"mail, two", "mailto:alice@example.org", 2, universe(mail, []possession.Level{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"mail, three", "mailto:alice@example.org", 3, universe(mail, []possession.Level{4}, []byte{1, 2}, []byte{0, 1})},
+		{"code, two", "tel:+14085550123", 2, universe(code, []possession.Level{1, 2, 4}, []byte{1, 2}, []byte{0})},
+		{"code, three", "tel:+14085550123", 3, universe(code, []possession.Level{1, 2}, []byte{1}, []byte{0, 1})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, n, seen := newBench(t, c.id, c.universe), 0, make(map[possession.Level]int)
+			for i, x := range c.universe {
+				b.check(x)
+				for j, y := range c.universe[i+1:] {
+					b.check(x, y)
+					n++
+					seen[want([]statement{x, y})]++
+					if c.size == 3 {
+						for _, z := range c.universe[i+1+j+1:] {
+							b.check(x, y, z)
+							n++
+						}
+					}
+				}
+			}
+			t.Logf("%d sets, levels of pairs %v", n, seen)
+			if seen[possession.Level2] == 0 || seen[possession.Level1] == 0 || c.id[0] == 'm' && seen[possession.Level4] == 0 {
+				t.Errorf("levels of pairs %v: the sets show too little", seen)
+			}
+		})
+	}
+}
+
+// TestLevelProperties: in random sets of up to eight, order does not matter,
+// one more receipt never lowers the level, and one operator is never enough.
+func TestLevelProperties(t *testing.T) {
+	mail := []possession.Kind{possession.MailReply, possession.MailWitness}
+	all := universe(mail, []possession.Level{1, 2, 3, 4}, []byte{1, 2}, []byte{0, 1, 2})
+	b := newBench(t, "mailto:alice@example.org", all)
+	rapid.Check(t, func(rt *rapid.T) {
+		set := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, possession.MaxReceipts, rapid.ID[statement]).Draw(rt, "set")
+		level := b.level(set)
+		if level != want(set) {
+			rt.Fatalf("level %d, want %d", level, want(set))
+		}
+		if other := b.level(rapid.Permutation(set).Draw(rt, "order")); other != level {
+			rt.Fatalf("level %d in another order, %d in this", other, level)
+		}
+		if n := len(set) - 1; n > 0 && b.level(set[:n]) > level {
+			rt.Fatal("one receipt more lowers the level")
+		}
+		oneOperator := slices.DeleteFunc(slices.Clone(set), func(s statement) bool { return s.operator != "b" })
+		if len(oneOperator) > 0 && b.level(oneOperator) != possession.Level1 {
+			rt.Fatal("one operator alone is believed")
+		}
+	})
+}
