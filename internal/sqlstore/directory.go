@@ -40,14 +40,11 @@ func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping
 		if err != nil {
 			return err
 		}
-		n, err := t.Affect(ctx, "INSERT INTO mappings (id, label, digest, until, expires, generation, key, body) "+
-			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-			r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body)
-		if err != nil {
-			return err
-		}
-		if dead || n == 0 {
+		if dead {
 			return directory.ErrIDTaken
+		}
+		if err := insertMapping(ctx, t, r); err != nil {
+			return err
 		}
 		return note(ctx, t, directory.Admitted, now, r.id)
 	})
@@ -148,6 +145,19 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 		}
 	}
 	return len(expired), nil
+}
+
+// insertMapping adds a row, or returns ErrIDTaken.
+func insertMapping(ctx context.Context, t *sqldb.Tx, r mappingRow) error {
+	n, err := t.Affect(ctx, "INSERT INTO mappings ("+mappingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+		r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return directory.ErrIDTaken
+	}
+	return nil
 }
 
 // liveIDs returns the ids of a CSI's live mappings, sorted.

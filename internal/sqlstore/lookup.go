@@ -18,8 +18,39 @@ import (
 )
 
 // maxLabels is how many labels one statement asks for. More are asked for in
-// several, within one transaction.
+// several, which see one state together.
 const maxLabels = 1024
+
+// findQueries returns the statements that ask for the live rows of 1, 4, 16 …
+// maxLabels labels: a handful serves every number.
+func findQueries() []string {
+	var all []string
+	for n := 1; n <= maxLabels; n *= 4 {
+		var q strings.Builder
+		q.WriteString("SELECT " + mappingColumns + " FROM mappings WHERE expires > $1 AND label IN ($2")
+		for i := range n - 1 {
+			q.WriteString(", $" + strconv.Itoa(i+3))
+		}
+		q.WriteByte(')')
+		all = append(all, q.String())
+	}
+	return all
+}
+
+// findQuery returns the smallest statement for labels, and its arguments: the
+// last label is repeated to fill it up.
+func (d *Directory) findQuery(labels []vault.Label, now time.Time) (string, []any) {
+	which, n := 0, 1
+	for n < len(labels) {
+		which, n = which+1, n*4
+	}
+	args := make([]any, 0, n+1)
+	args = append(args, sqldb.Milliseconds(now))
+	for i := range n {
+		args = append(args, labels[min(i, len(labels)-1)][:])
+	}
+	return d.find[which], args
+}
 
 // Find implements [directory.Reader]. The mappings of one CSI come in the
 // order of their ids, which says nothing about their age.
@@ -34,19 +65,12 @@ func (d *Directory) Find(ctx context.Context, ids []csi.ID, now time.Time) ([][]
 		}
 		asked[l] = append(asked[l], i)
 	}
-	take := func(rows sqldb.Row) error {
-		var r mappingRow
-		if err := scanMapping(rows, &r); err != nil {
-			return err
-		}
-		s, err := d.openMapping(&r)
-		if err != nil {
-			return err
-		}
-		for _, i := range asked[r.label] {
+	take := func(row sqldb.Row) error {
+		label, s, err := d.openMapping(row)
+		for _, i := range asked[label] {
 			found[i] = append(found[i], s)
 		}
-		return nil
+		return err
 	}
 	if err := d.eachOf(ctx, labels, now, take); err != nil {
 		return nil, fmt.Errorf("sqlstore: find: %w", err)
@@ -63,12 +87,12 @@ func (d *Directory) eachOf(ctx context.Context, labels []vault.Label, now time.T
 		return nil
 	}
 	if len(labels) <= maxLabels {
-		q, args := findQuery(labels, now)
+		q, args := d.findQuery(labels, now)
 		return d.DB.Each(ctx, take, q, args...)
 	}
 	return d.DB.View(ctx, func(v sqldb.View) error {
 		for part := range slices.Chunk(labels, maxLabels) {
-			q, args := findQuery(part, now)
+			q, args := d.findQuery(part, now)
 			if err := v.Each(ctx, take, q, args...); err != nil {
 				return err
 			}
@@ -77,47 +101,20 @@ func (d *Directory) eachOf(ctx context.Context, labels []vault.Label, now time.T
 	})
 }
 
-// findQuery asks for the live rows of labels. The number of its parameters is
-// the next power of four, the last label repeated, so that a handful of
-// statements serves every number of labels.
-func findQuery(labels []vault.Label, now time.Time) (string, []any) {
-	n := 1
-	for n < len(labels) {
-		n *= 4
-	}
-	args := make([]any, 0, n+1)
-	args = append(args, sqldb.Milliseconds(now))
-	var q strings.Builder
-	q.WriteString("SELECT " + mappingColumns + " FROM mappings WHERE expires > $1 AND label IN (")
-	for i := range n {
-		if i > 0 {
-			q.WriteByte(',')
-		}
-		q.WriteByte('$')
-		q.WriteString(strconv.Itoa(i + 2))
-		args = append(args, labels[min(i, len(labels)-1)][:])
-	}
-	q.WriteByte(')')
-	return q.String(), args
-}
-
 // ByID implements [directory.Reader].
 func (d *Directory) ByID(ctx context.Context, id mapping.ID, now time.Time) (directory.Stored, error) {
-	var r mappingRow
-	found := false
-	err := d.DB.Each(ctx, func(row sqldb.Row) error {
-		found = true
-		return scanMapping(row, &r)
-	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2", id[:], sqldb.Milliseconds(now))
-	if err == nil && !found {
-		return directory.Stored{}, directory.ErrUnknown
-	}
 	var s directory.Stored
-	if err == nil {
-		s, err = d.openMapping(&r)
-	}
+	found := false
+	err := d.DB.Each(ctx, func(row sqldb.Row) (err error) {
+		found = true
+		_, s, err = d.openMapping(row)
+		return err
+	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND expires > $2", id[:], sqldb.Milliseconds(now))
 	if err != nil {
 		return directory.Stored{}, fmt.Errorf("sqlstore: by id: %w", err)
+	}
+	if !found {
+		return directory.Stored{}, directory.ErrUnknown
 	}
 	return s, nil
 }

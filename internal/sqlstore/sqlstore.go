@@ -51,7 +51,10 @@ func MakeKeys(folder string) (Keys, error) { return vault.MakeKeys(folder) }
 func LoadKeys(folder string) (Keys, error) { return vault.LoadKeys(folder) }
 
 // Directory is the store of a DP.
-type Directory struct{ *sealed.Store }
+type Directory struct {
+	*sealed.Store
+	find []string // see findQueries
+}
 
 var _ directory.Store = (*Directory)(nil)
 
@@ -74,5 +77,5 @@ func OpenDirectory(ctx context.Context, o Options) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{s}, nil
+	return &Directory{Store: s, find: findQueries()}, nil
 }

@@ -65,7 +65,9 @@ const (
 	sqliteAll    = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=trusted_schema(0)&_pragma=temp_store(MEMORY)"
 	sqliteWriter = sqliteAll + "&_pragma=synchronous(FULL)&_pragma=secure_delete(1)" +
 		"&_pragma=cache_size(-32768)&_pragma=journal_size_limit(16777216)"
-	sqliteReader = sqliteAll + "&_pragma=query_only(1)&_pragma=cache_size(-16384)"
+	// Readers map the first 2 GiB of the file, which is as much as SQLite maps:
+	// a lookup among 100,000 rows then takes three quarters of the time.
+	sqliteReader = sqliteAll + "&_pragma=query_only(1)&_pragma=cache_size(-4096)&_pragma=mmap_size(2147418112)"
 )
 
 const defaultReaders = 4

@@ -1,0 +1,77 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+
+	"whither/csi"
+	"whither/internal/dp/directory"
+	"whither/internal/sqlstore/sqldb"
+	"whither/mapping"
+)
+
+// Fill stores v's content n times, under the labels of as many people.
+func (d *Directory) Fill(ctx context.Context, v mapping.Verified, n int) error {
+	const portion = 1000
+	for from := 0; from < n; from += portion {
+		var rows []mappingRow
+		for i := from; i < min(n, from+portion); i++ {
+			id, err := csi.Parse(Person(i))
+			if err != nil {
+				return err
+			}
+			r, err := d.sealAs(v, id, i)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+		err := d.DB.Write(ctx, "fill", func(ctx context.Context, t *sqldb.Tx) error {
+			for _, r := range rows {
+				if err := insertMapping(ctx, t, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Person is the CSI of the ith person of Fill.
+func Person(i int) string { return fmt.Sprintf("mailto:user-%d@example.org", i) }
+
+func (d *Directory) sealAs(v mapping.Verified, id csi.ID, i int) (mappingRow, error) {
+	s := directory.StoredOf(v)
+	binary.BigEndian.PutUint64(s.ID[:], uint64(i)*0x9e3779b97f4a7c15) // spread, as random ids are
+	return d.seal(d.label(id), s)
+}
+
+// Reseal seals v and opens it again, so that both can be measured.
+func (d *Directory) Reseal(v mapping.Verified) (open func() error, err error) {
+	r, err := d.sealMapping(v)
+	return func() error { _, _, err := d.openMapping(rowOf{&r}); return err }, err
+}
+
+// rowOf is a row as the database would return it.
+type rowOf struct{ *mappingRow }
+
+func (r rowOf) Scan(dest ...any) error {
+	raw := [][]byte{r.id[:], r.label[:], r.digest[:], nil, nil, nil, r.Key, r.Body}
+	for i, d := range dest {
+		switch d := d.(type) {
+		case *sql.RawBytes:
+			*d = raw[i]
+		case *int64:
+			*d = map[int]int64{3: r.until, 4: r.expires}[i]
+		case *uint32:
+			*d = r.Generation
+		}
+	}
+	return nil
+}
