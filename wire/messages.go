@@ -255,6 +255,9 @@ type ChallengeRequest struct {
 	Key     Bytes     `cbor:"key" json:"key"`
 	Kind    string    `cbor:"kind" json:"kind"`
 	Purpose uint8     `cbor:"purpose" json:"purpose"`
+	// Incumbent is a mapping of this CSI under this key, whose holder has a
+	// budget of her own.
+	Incumbent *Bundle `cbor:"incumbent,omitempty" json:"incumbent,omitempty"`
 }
 
 // Challenge is a started challenge. ID and Nonce are the client's alone.

@@ -145,6 +145,19 @@ func ReadSecret(path string) (Secret, error) {
 	return Secret(raw), nil
 }
 
+// Token reads a token that signs a party in somewhere: one line of text.
+func Token(path string) (string, error) {
+	b, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSuffix(string(b), "\n")
+	if text == "" || strings.ContainsAny(text, " \t\r\n") {
+		return "", fmt.Errorf("%w: %s: want a token on one line", ErrContent, filepath.Base(path))
+	}
+	return text, nil
+}
+
 // MakeSecret makes a symmetric secret.
 func MakeSecret(path string) (Secret, error) {
 	var s Secret

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"whither/internal/endpoint"
+	"whither/internal/limit"
 	"whither/internal/smtpout"
 	"whither/key"
+	"whither/mapping"
 	"whither/possession"
 	"whither/possession/mail"
 	"whither/problem"
@@ -37,15 +39,53 @@ func (p *Prover) challenge(ctx context.Context, _ endpoint.Caller, r wire.Challe
 	if err != nil {
 		return wire.Challenge{}, err
 	}
-	c.Kind, c.CSI = possession.MailReply, r.CSI.ID
+	var known bool
+	if c.Kind, known = possession.ParseKind(r.Kind); !known {
+		return wire.Challenge{}, ErrKind
+	}
+	c.CSI = r.CSI.ID
 	if c.Holder, c.Purpose, err = asked(r.Key, r.Purpose); err != nil {
 		return wire.Challenge{}, err
 	}
-	if r.Kind != c.Kind.String() || c.CSI.Address() == "" {
-		return wire.Challenge{}, ErrKind
-	}
-	if err := p.caps.take(c.CSI, c.Holder, now); err != nil {
+	budget, err := p.budget(r, c, now)
+	if err != nil {
 		return wire.Challenge{}, err
+	}
+	if err := budget.Take(c.CSI, c.Holder, now); err != nil {
+		p.metrics.limited(err)
+		return wire.Challenge{}, err
+	}
+	if c.Kind == possession.MailReply {
+		return p.startMail(ctx, c, now)
+	}
+	return p.startCode(ctx, c)
+}
+
+// budget returns the caps that a challenge counts towards. Who shows a mapping
+// of this CSI under this very key is its holder and has a budget of its own:
+// else a claimant could spend it for her.
+func (p *Prover) budget(r wire.ChallengeRequest, c Challenge, now time.Time) (*limit.Caps, error) {
+	if r.Incumbent == nil {
+		return p.caps, nil
+	}
+	u, err := mapping.Parse(r.Incumbent.Unpack())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrIncumbent, err)
+	}
+	v, err := mapping.PolicyAt(p.config.Registry.Snapshot(), now).VerifyForRenewal(u)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrIncumbent, err)
+	}
+	if claims := v.Claims(); claims.CSI != c.CSI || claims.Holder != c.Holder {
+		return nil, ErrIncumbent
+	}
+	return p.incumbents, nil
+}
+
+// startMail starts a challenge by mail.
+func (p *Prover) startMail(ctx context.Context, c Challenge, now time.Time) (wire.Challenge, error) {
+	if c.CSI.Address() == "" {
+		return wire.Challenge{}, ErrKind
 	}
 	c.Next = now.Add(firstRetry)
 	if err := p.config.Store.Start(ctx, c); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"whither/csi"
 	"whither/internal/dkim"
+	"whither/internal/limit"
 	"whither/internal/prover"
 	"whither/internal/smtpout"
 	"whither/internal/world/mailnet"
@@ -257,7 +258,7 @@ func TestMailServersDown(t *testing.T) {
 func TestCaps(t *testing.T) {
 	limited := problem.Error(problem.Limited)
 	t.Run("per CSI", func(t *testing.T) {
-		f := start(t, func(c *prover.Config) { c.Limits = prover.Limits{PerCSI: 2, PerDomain: 100, PerKey: 100, Total: 100} })
+		f := start(t, func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 2, PerDomain: 100, PerKey: 100, Total: 100} })
 		for i := range 3 {
 			if _, err := f.begin(alice, fmt.Sprint("key ", i)); (i == 2) != errors.Is(err, limited) || i < 2 && err != nil {
 				t.Errorf("challenge %d: %v", i, err)
@@ -272,7 +273,7 @@ func TestCaps(t *testing.T) {
 		f.mustBegin(alice, "key 5")
 	})
 	t.Run("per domain", func(t *testing.T) {
-		f := start(t, func(c *prover.Config) { c.Limits = prover.Limits{PerCSI: 100, PerDomain: 2, PerKey: 100, Total: 100} })
+		f := start(t, func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 100, PerDomain: 2, PerKey: 100, Total: 100} })
 		_, err := f.net.AddProvider("other.example", mailnet.Ed25519, "alice@other.example")
 		must(t, err)
 		f.mustBegin(alice, "one")
@@ -284,7 +285,7 @@ func TestCaps(t *testing.T) {
 		must(t, err)
 	})
 	t.Run("per key", func(t *testing.T) {
-		f := start(t, func(c *prover.Config) { c.Limits = prover.Limits{PerCSI: 100, PerDomain: 100, PerKey: 2, Total: 100} })
+		f := start(t, func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 100, PerDomain: 100, PerKey: 2, Total: 100} })
 		f.mustBegin(alice, "one")
 		f.mustBegin(bob, "one")
 		if _, err := f.begin(alice, "one"); !errors.Is(err, limited) {
@@ -293,7 +294,7 @@ func TestCaps(t *testing.T) {
 		f.mustBegin(alice, "two")
 	})
 	t.Run("in all, over a restart", func(t *testing.T) {
-		f := start(t, func(c *prover.Config) { c.Limits = prover.Limits{PerCSI: 100, PerDomain: 100, PerKey: 100, Total: 3} })
+		f := start(t, func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 100, PerDomain: 100, PerKey: 100, Total: 3} })
 		f.mustBegin(alice, "one")
 		f.clock.add(30 * time.Minute)
 		f.mustBegin(bob, "two")
@@ -497,7 +498,7 @@ func TestNew(t *testing.T) {
 		"no DKIM key":    func(c *prover.Config) { c.Mail.Signing.Key = dkim.PrivateKey{} },
 		"no mail client": func(c *prover.Config) { c.Mail.Out = nil },
 		"no host":        func(c *prover.Config) { c.Mail.Host = "" },
-		"half a limit":   func(c *prover.Config) { c.Limits = prover.Limits{PerCSI: 1} },
+		"half a limit":   func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 1} },
 		"another key":    func(c *prover.Config) { c.Key = worldtest.Key(t, "stranger") },
 		"a DP's key":     func(c *prover.Config) { c.Key = worldtest.Key(t, worldtest.DP) },
 		"another party":  func(c *prover.Config) { c.Party = f.b.id },

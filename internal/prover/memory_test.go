@@ -63,7 +63,7 @@ func (m *memory) write(ctx context.Context, name string, do func() error) error 
 
 func (m *memory) Start(ctx context.Context, c prover.Challenge) error {
 	switch {
-	case c.State != prover.Waiting, c.Tries != 0, c.Delivered, len(c.Receipt)+len(c.Artefact) != 0, c.Problem != "":
+	case c.State != prover.Waiting, c.Tries != 0, c.Delivered != (c.Courier != ""), len(c.Receipt)+len(c.Artefact) != 0, c.Problem != "":
 		m.complain("a new challenge has a past: %v", c)
 	case c.CSI.IsZero(), c.Holder.IsZero(), c.ID == prover.ID{}, c.Mailbox == prover.Mailbox{}:
 		m.complain("a new challenge lacks something")

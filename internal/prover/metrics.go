@@ -1,11 +1,13 @@
 package prover
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"whither/internal/endpoint"
+	"whither/internal/limit"
 	"whither/problem"
 )
 
@@ -15,6 +17,7 @@ type metrics struct {
 	answers    *endpoint.Metrics
 	replies    *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
+	limits     *prometheus.CounterVec
 	swept      prometheus.Counter
 	sessions   prometheus.Gauge
 	registry   prometheus.GaugeFunc
@@ -30,6 +33,10 @@ func newMetrics(r Registry, now func() time.Time) *metrics {
 		answers:    endpoint.NewMetrics("prover"),
 		replies:    counter("replies_total", "Mails to reply addresses by outcome: ok, or the problem."),
 		deliveries: counter("deliveries_total", "Attempts to deliver a challenge by outcome: ok, later, or refused."),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "whither", Subsystem: "prover", Name: "limited_total",
+			Help: "Challenges refused by a cap: total, csi, domain, country, or key. Alarm on domain and country: it may be toll fraud.",
+		}, []string{"cap"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "whither", Subsystem: "prover", Name: "swept_total", Help: "Challenges removed at their end.",
 		}),
@@ -53,6 +60,14 @@ func (m *metrics) reply(err error) {
 	m.replies.WithLabelValues(outcome).Inc()
 }
 
+// limited counts a refusal by a cap.
+func (m *metrics) limited(err error) {
+	var l limit.Error
+	if errors.As(err, &l) {
+		m.limits.WithLabelValues(l.Bound).Inc()
+	}
+}
+
 func (m *metrics) collectors() []prometheus.Collector {
-	return append(m.answers.Metrics(), m.replies, m.deliveries, m.swept, m.sessions, m.registry)
+	return append(m.answers.Metrics(), m.replies, m.deliveries, m.limits, m.swept, m.sessions, m.registry)
 }

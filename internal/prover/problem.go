@@ -3,7 +3,9 @@ package prover
 import (
 	"errors"
 
+	"whither/internal/camara"
 	"whither/internal/endpoint"
+	"whither/internal/limit"
 	"whither/internal/smtpout"
 	"whither/possession/mail"
 	"whither/problem"
@@ -21,7 +23,7 @@ var table = [...]struct {
 	{ErrFailed, problem.ChallengeFailed},
 	{ErrDecided, problem.ChallengeUsed},
 	{ErrTaken, problem.Unavailable},
-	{ErrLimited, problem.Limited},
+	{limit.ErrReached, problem.Limited},
 	{ErrBusy, problem.Limited},
 	{ErrRequest, problem.Malformed},
 	{ErrKind, problem.EvidenceKind},
@@ -31,6 +33,14 @@ var table = [...]struct {
 	{ErrUnlisted, problem.Unavailable},
 	{endpoint.ErrRegistryStale, problem.Registry},
 	{ErrBounce, problem.MailAutomatic},
+	{ErrCode, problem.CodeWrong},
+	{ErrIncumbent, problem.ReceiptForeign},
+
+	{camara.ErrCode, problem.CodeWrong},
+	{camara.ErrExpired, problem.ChallengeExpired},
+	{camara.ErrTries, problem.ChallengeFailed},
+	{camara.ErrNotAllowed, problem.CannotDeliver},
+	{camara.ErrUnavailable, problem.Unavailable},
 
 	{smtpout.ErrPermanent, problem.CannotDeliver},
 	{smtpout.ErrTemporary, problem.CannotDeliver},

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"whither/internal/camara"
+	"whither/internal/limit"
 	"whither/internal/prover"
 	"whither/internal/smtpout"
 	"whither/possession/mail"
@@ -20,10 +22,15 @@ import (
 // sentinels lists every error that the packages of the table export.
 var sentinels = map[string]error{
 	"prover.ErrUnknown": prover.ErrUnknown, "prover.ErrDecided": prover.ErrDecided, "prover.ErrTaken": prover.ErrTaken,
-	"prover.ErrLimited": prover.ErrLimited, "prover.ErrRequest": prover.ErrRequest, "prover.ErrKind": prover.ErrKind,
+	"limit.ErrReached": limit.ErrReached, "prover.ErrRequest": prover.ErrRequest, "prover.ErrKind": prover.ErrKind,
 	"prover.ErrExpired": prover.ErrExpired, "prover.ErrFailed": prover.ErrFailed, "prover.ErrStale": prover.ErrStale,
 	"prover.ErrChallenger": prover.ErrChallenger, "prover.ErrOwnOperator": prover.ErrOwnOperator, "prover.ErrBusy": prover.ErrBusy,
 	"prover.ErrBounce": prover.ErrBounce, "prover.ErrUnlisted": prover.ErrUnlisted,
+
+	"prover.ErrCode": prover.ErrCode, "prover.ErrIncumbent": prover.ErrIncumbent,
+
+	"camara.ErrCode": camara.ErrCode, "camara.ErrExpired": camara.ErrExpired, "camara.ErrTries": camara.ErrTries,
+	"camara.ErrNotAllowed": camara.ErrNotAllowed, "camara.ErrUnavailable": camara.ErrUnavailable,
 
 	"smtpout.ErrConfig": smtpout.ErrConfig, "smtpout.ErrMessage": smtpout.ErrMessage,
 	"smtpout.ErrTemporary": smtpout.ErrTemporary, "smtpout.ErrPermanent": smtpout.ErrPermanent,
@@ -74,7 +81,7 @@ func exported(t *testing.T, dir string) []string {
 // TestEveryErrorHasAKind walks the exported errors of the packages below.
 func TestEveryErrorHasAKind(t *testing.T) {
 	listed := 0
-	for _, dir := range []string{".", "../smtpout", "../../possession/mail"} {
+	for _, dir := range []string{".", "../camara", "../limit", "../smtpout", "../../possession/mail"} {
 		if _, err := os.Stat(dir); err != nil {
 			t.Fatal(err)
 		}

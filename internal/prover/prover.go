@@ -48,9 +48,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"whither/internal/endpoint"
+	"whither/internal/limit"
 	"whither/internal/pinned"
 	"whither/internal/smtpout"
 	"whither/key"
+	"whither/possession"
 	"whither/possession/mail"
 	"whither/registry"
 	"whither/wire"
@@ -67,6 +69,7 @@ var (
 	ErrOwnOperator = errors.New("prover: the challenger is of this prover's own operator")
 	ErrBusy        = errors.New("prover: too many observations at once")
 	ErrBounce      = errors.New("prover: mail without a return path")
+	ErrIncumbent   = errors.New("prover: the mapping shown is not a live one of this CSI under this key")
 	// ErrUnlisted says that this prover's receipts would not count now.
 	ErrUnlisted = errors.New("prover: the registry does not list this signing key for this party as a prover in good standing")
 )
@@ -89,8 +92,11 @@ type Config struct {
 	Registry Registry
 	Store    Store
 	Mail     Mail
-	// Limits are caps on challenges; zero: DefaultLimits.
-	Limits Limits
+	// Couriers send codes, by kind of evidence; none: this prover sends none.
+	Couriers map[possession.Kind]Courier
+	// Limits are caps on challenges; zero: limit.DefaultBounds. Holders who show their
+	// mapping have the same again.
+	Limits limit.Bounds
 	// Tick is how often due work is looked for; zero: five seconds.
 	Tick time.Duration
 	Now  func() time.Time
@@ -116,11 +122,12 @@ type Mail struct {
 
 // Prover is a prover, ready to serve.
 type Prover struct {
-	config    Config
-	caps      *caps
-	observing chan struct{} // one element for each observation under way
-	metrics   *metrics
-	handler   http.Handler
+	config     Config
+	caps       *limit.Caps   // of everybody
+	incumbents *limit.Caps   // of holders who showed their mapping
+	observing  chan struct{} // one element for each observation under way
+	metrics    *metrics
+	handler    http.Handler
 }
 
 // New puts a prover together. It refuses a signing key that the registry does
@@ -130,10 +137,13 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 		c.Mail.Certificate == nil || c.Mail.Host == "" || c.Mail.Signing.Key.IsZero() {
 		return nil, errors.New("prover: registry, store, TLS identity, mail settings, clock and log are needed")
 	}
-	if c.Limits == (Limits{}) {
-		c.Limits = DefaultLimits()
+	if c.Limits == (limit.Bounds{}) {
+		c.Limits = limit.DefaultBounds()
 	}
-	if !c.Limits.valid() {
+	if c.Limits.PerCountry == 0 {
+		c.Limits.PerCountry = c.Limits.Total
+	}
+	if !c.Limits.Valid() {
 		return nil, errors.New("prover: every limit is at least 1")
 	}
 	if c.Tick == 0 {
@@ -143,22 +153,25 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 		c.Mail.Resolver = net.DefaultResolver
 	}
 	p := &Prover{
-		config: c, caps: newCaps(c.Limits), observing: make(chan struct{}, maxObservations),
+		config: c, caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
 		metrics: newMetrics(c.Registry, c.Now),
 	}
 	if err := p.listed(c.Now()); err != nil {
 		return nil, fmt.Errorf("%w: publish the self record of %s first", err, c.Party)
 	}
-	recent, err := c.Store.StartedSince(ctx, c.Now().Add(-window), c.Limits.Total)
+	recent, err := c.Store.StartedSince(ctx, c.Now().Add(-limit.Window), c.Limits.Total)
 	if err != nil {
 		return nil, fmt.Errorf("prover: read the challenges of the last hour: %w", err)
 	}
 	slices.Reverse(recent)
-	p.caps.restore(recent)
+	for _, c := range recent {
+		p.caps.Restore(c.CSI, c.Holder, c.Started)
+	}
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: Kind, Observe: p.metrics.answers.Observe}
 	p.handler = endpoint.Tapped(endpoint.Mux(e, c.Registry.File, map[string]http.Handler{
 		wire.PathChallenges:   endpoint.Handle(e, wire.PathChallenges, p.challenge),
 		wire.PathStatus:       endpoint.Handle(e, wire.PathStatus, p.status),
+		wire.PathAnswers:      endpoint.Handle(e, wire.PathAnswers, p.answer),
 		wire.PathObservations: endpoint.Handle(e, wire.PathObservations, p.observe),
 	}), e, c.Tap)
 	return p, nil

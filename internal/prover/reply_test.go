@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"whither/internal/dkim"
+	"whither/internal/limit"
 	"whither/internal/prover"
 	"whither/internal/smtpout"
 	"whither/internal/world/mailnet"
@@ -19,7 +20,7 @@ import (
 
 // generous lifts the caps for tests that are about something else.
 func generous(c *prover.Config) {
-	c.Limits = prover.Limits{PerCSI: 1000, PerDomain: 1000, PerKey: 1000, Total: 1000}
+	c.Limits = limit.Bounds{PerCSI: 1000, PerDomain: 1000, PerKey: 1000, Total: 1000}
 }
 
 // badReply is a reply with something wrong about it.

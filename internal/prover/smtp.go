@@ -14,6 +14,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"whither/internal/prover/drain"
 	"whither/possession/mail"
 )
 
@@ -36,7 +37,7 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 	// Verdicts outlive ctx by drainTimeout.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	open := &connections{Listener: l, open: make(map[*connection]struct{}), empty: make(chan struct{}), changed: p.metrics.sessions.Add}
+	open := drain.New(l, maxConnections, p.metrics.sessions.Add)
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &session{prover: p, base: base, conn: c}, nil
 	}))
@@ -65,11 +66,11 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 			p.config.Log.ErrorContext(ctx, "mail server ended badly", slog.Any("error", err))
 		}
 	}
-	open.stop()
-	if !open.wait(drainTimeout) {
+	open.Stop()
+	if !open.Wait(drainTimeout) {
 		cancel() // verdicts that still look something up become "try again"
-		open.wait(time.Second)
-		open.closeAll()
+		open.Wait(time.Second)
+		open.CloseAll()
 	}
 	return err
 }
@@ -79,114 +80,6 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
-
-// connections is a listener that knows its open connections and bounds them.
-type connections struct {
-	net.Listener
-	changed func(float64)
-
-	mu       sync.Mutex
-	open     map[*connection]struct{}
-	stopping bool
-	empty    chan struct{} // closed when stopping and the last one has gone
-}
-
-// Accept returns the next connection within the bound; others are dropped,
-// and their mail servers try again.
-func (l *connections) Accept() (net.Conn, error) {
-	for {
-		raw, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if c := (&connection{Conn: raw, listener: l}); l.add(c) {
-			return c, nil
-		}
-		_ = raw.Close()
-	}
-}
-
-func (l *connections) add(c *connection) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopping || len(l.open) >= maxConnections {
-		return false
-	}
-	l.open[c] = struct{}{}
-	l.changed(1)
-	return true
-}
-
-func (l *connections) remove(c *connection) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[c]; !ok {
-		return
-	}
-	delete(l.open, c)
-	l.changed(-1)
-	if l.stopping && len(l.open) == 0 {
-		close(l.empty)
-	}
-}
-
-// stop lets every session end as soon as it waits for its client.
-func (l *connections) stop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stopping = true
-	for c := range l.open {
-		_ = c.Conn.SetReadDeadline(past)
-	}
-	if len(l.open) == 0 {
-		close(l.empty)
-	}
-}
-
-// wait reports whether all sessions have ended within d. It is called after
-// stop.
-func (l *connections) wait(d time.Duration) bool {
-	late := time.NewTimer(d)
-	defer late.Stop()
-	select {
-	case <-l.empty:
-		return true
-	case <-late.C:
-		return false
-	}
-}
-
-func (l *connections) closeAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		_ = c.Conn.Close()
-	}
-}
-
-// past is a deadline that has passed.
-var past = time.Unix(1, 0)
-
-type connection struct {
-	net.Conn
-	listener *connections
-}
-
-// SetReadDeadline keeps the deadline in the past once the server stops: go-smtp
-// sets a new one before each command.
-func (c *connection) SetReadDeadline(t time.Time) error {
-	c.listener.mu.Lock()
-	defer c.listener.mu.Unlock()
-	if c.listener.stopping {
-		t = past
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (c *connection) Close() error {
-	c.listener.remove(c)
-	return c.Conn.Close()
-}
 
 // session is one SMTP session.
 type session struct {

@@ -67,6 +67,9 @@ type Challenge struct {
 	Problem problem.Kind // why the last answer, or the delivery, was refused; "" = nothing was
 	Tries   int          // answers refused for good
 
+	// Courier is the courier's id of the code that it sent; "" for a mail.
+	Courier string
+
 	Delivered bool
 	Attempts  int       // deliveries that may succeed later
 	Next      time.Time // when to deliver, until Delivered
@@ -204,6 +207,6 @@ func newChallenge(now time.Time) (Challenge, error) {
 	started := now.Truncate(time.Second)
 	return Challenge{
 		ID: ID(random[:16]), Mailbox: Mailbox(random[16:32]), Nonce: [possession.NonceSize]byte(random[32:]),
-		Started: started, Expires: started.Add(Life), State: Waiting,
+		Started: started, Expires: started.Add(Life), State: Waiting, Next: started,
 	}, nil
 }

@@ -29,8 +29,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"whither/internal/camara"
 	"whither/internal/endpoint"
 	"whither/internal/keyfile"
+	"whither/internal/limit"
 	"whither/internal/party"
 	"whither/internal/prover"
 	"whither/internal/smtpout"
@@ -38,6 +40,7 @@ import (
 	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
+	"whither/possession"
 	"whither/possession/mail"
 	"whither/registry"
 	"whither/registry/update"
@@ -128,6 +131,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prove
 	if err != nil {
 		return nil, nil, err
 	}
+	couriers, err := openCouriers(dir, s)
+	if err != nil {
+		return nil, nil, err
+	}
 	rowKeys, err := vault.LoadKeys(dir)
 	if err != nil {
 		return nil, nil, err
@@ -137,13 +144,31 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prove
 		return nil, nil, err
 	}
 	p, err := prover.New(ctx, prover.Config{
-		Party: id, Key: keys.Sign, TLS: keys.TLS, Registry: source, Store: store, Mail: m,
-		Limits: prover.Limits(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		Party: id, Key: keys.Sign, TLS: keys.TLS, Registry: source, Store: store, Mail: m, Couriers: couriers,
+		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return p, store.Close, nil
+}
+
+// openCouriers opens the services that send codes.
+func openCouriers(dir string, s Settings) (map[possession.Kind]prover.Courier, error) {
+	couriers := make(map[possession.Kind]prover.Courier)
+	for kind, c := range map[possession.Kind]CourierSettings{possession.CodeMessage: s.Message, possession.CodeCall: s.Call} {
+		if c == (CourierSettings{}) {
+			continue
+		}
+		token, err := keyfile.Token(in(dir, c.Token))
+		if err != nil {
+			return nil, err
+		}
+		if couriers[kind], err = camara.NewOTP(c.URL, token); err != nil {
+			return nil, fmt.Errorf("daemon: %s: %s: %w", SettingsFile, kind, err)
+		}
+	}
+	return couriers, nil
 }
 
 // openMail opens the prover's part in the mail of its world.

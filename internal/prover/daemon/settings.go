@@ -8,7 +8,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"whither/internal/prover"
+	"whither/internal/limit"
 	"whither/registry"
 )
 
@@ -30,6 +30,19 @@ type Settings struct {
 	Resolver string       `toml:"resolver"`
 	Mail     MailSettings `toml:"mail"`
 	Limits   Limits       `toml:"limits"`
+	// Message and Call are the operators' services that send codes; without
+	// one, this prover sends none over that channel.
+	Message CourierSettings `toml:"message"`
+	Call    CourierSettings `toml:"call"`
+}
+
+// CourierSettings is a table message or call: a service in the manner of
+// CAMARA's OTPValidation.
+type CourierSettings struct {
+	// URL is the base of send-code and validate-code, https.
+	URL string `toml:"url"`
+	// Token is the file with the token that signs this prover in there.
+	Token string `toml:"token"`
 }
 
 // MailSettings is the table mail.
@@ -53,8 +66,10 @@ type MailSettings struct {
 type Limits struct {
 	PerCSI    int `toml:"per_csi"`
 	PerDomain int `toml:"per_domain"`
-	PerKey    int `toml:"per_key"`
-	Total     int `toml:"total"`
+	// PerCountry bounds codes to the numbers of one country.
+	PerCountry int `toml:"per_country"`
+	PerKey     int `toml:"per_key"`
+	Total      int `toml:"total"`
 }
 
 // Names of what lies in a prover's folder.
@@ -102,7 +117,7 @@ func (s Settings) WithDefaults() Settings {
 		*d.value = cmp.Or(*d.value, d.empty)
 	}
 	if s.Limits == (Limits{}) {
-		s.Limits = Limits(prover.DefaultLimits())
+		s.Limits = Limits(limit.DefaultBounds())
 	}
 	return s
 }
