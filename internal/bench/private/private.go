@@ -82,15 +82,16 @@ type Result struct {
 	Figures map[string]float64 `json:"figures"`
 }
 
-func newResult(name string) *Result {
-	return &Result{
-		Name: name,
-		Machine: Machine{
-			Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(),
-			Kernel: kernel.Best().String(), Unit: ring.Best().String(),
-		},
-		Ratios: map[string]Spread{}, Figures: map[string]float64{},
+// Here returns the machine that this runs on.
+func Here() Machine {
+	return Machine{
+		Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(),
+		Kernel: kernel.Best().String(), Unit: ring.Best().String(),
 	}
+}
+
+func newResult(name string) *Result {
+	return &Result{Name: name, Machine: Here(), Ratios: map[string]Spread{}, Figures: map[string]float64{}}
 }
 
 // clock collects times, in seconds, by name.
