@@ -154,35 +154,48 @@ func (u Unit) Dot(out *[Lanes]uint64, digits []byte, keys ...[]uint64) {
 	dotPortable(out, digits, keys)
 }
 
+// wide is a sum of products of 128 bits.
+type wide struct{ hi, lo uint64 }
+
+// add returns w + x*y.
+func (w wide) add(x, y uint64) wide {
+	h, l := bits.Mul64(x, y)
+	l, c := bits.Add64(w.lo, l, 0)
+	h, _ = bits.Add64(w.hi, h, c)
+	return wide{h, l}
+}
+
 func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
-	const mask = 1<<52 - 1
-	// Four lanes at a time keep their 128-bit sums in registers.
-	for j := 0; j < Lanes; j += 4 {
-		var l0, l1, l2, l3, h0, h1, h2, h3 uint64
-		rest := digits
-		for _, k := range keys {
-			for len(k) >= Lanes {
-				row := (*[RowBytes]byte)(rest)
-				d := row[j/2*13 : j/2*13+26]
-				w := (*[4]uint64)(k[j:])
-				k = k[1:]
-				rest = rest[RowBytes:]
-				var c uint64
-				h, l := bits.Mul64(binary.LittleEndian.Uint64(d)&mask, w[0])
-				l0, c = bits.Add64(l0, l, 0)
-				h0, _ = bits.Add64(h0, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[5:])>>12, w[1])
-				l1, c = bits.Add64(l1, l, 0)
-				h1, _ = bits.Add64(h1, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[13:])&mask, w[2])
-				l2, c = bits.Add64(l2, l, 0)
-				h2, _ = bits.Add64(h2, h, c)
-				h, l = bits.Mul64(binary.LittleEndian.Uint64(d[18:])>>12, w[3])
-				l3, c = bits.Add64(l3, l, 0)
-				h3, _ = bits.Add64(h3, h, c)
+	// The rows are taken in runs that stay in the first-level cache while the
+	// lanes pass over them.
+	const run = 64
+	var sums [Lanes]wide
+	for _, k := range keys {
+		for len(k) >= Lanes {
+			n := min(run, len(k)-Lanes+1)
+			for j := 0; j < Lanes; j += 4 {
+				dotLanes((*[4]wide)(sums[j:]), digits[:n*RowBytes], k[j:], j/2*13)
 			}
+			digits, k = digits[n*RowBytes:], k[n:]
 		}
-		out[j], out[j+1] = reduce128(h0, l0), reduce128(h1, l1)
-		out[j+2], out[j+3] = reduce128(h2, l2), reduce128(h3, l3)
 	}
+	for j, s := range sums {
+		out[j] = reduce128(s.hi, s.lo)
+	}
+}
+
+// dotLanes adds four lanes, of which the digits are at byte at of each row. Four
+// sums are what fits into registers.
+func dotLanes(sums *[4]wide, rows []byte, key []uint64, at int) {
+	const mask = 1<<52 - 1
+	s0, s1, s2, s3 := sums[0], sums[1], sums[2], sums[3]
+	for ; len(rows) >= RowBytes; rows, key = rows[RowBytes:], key[1:] {
+		d := (*[26]byte)(rows[at:])
+		w := (*[4]uint64)(key)
+		s0 = s0.add(binary.LittleEndian.Uint64(d[0:])&mask, w[0])
+		s1 = s1.add(binary.LittleEndian.Uint64(d[5:])>>12, w[1])
+		s2 = s2.add(binary.LittleEndian.Uint64(d[13:])&mask, w[2])
+		s3 = s3.add(binary.LittleEndian.Uint64(d[18:])>>12, w[3])
+	}
+	sums[0], sums[1], sums[2], sums[3] = s0, s1, s2, s3
 }
