@@ -70,14 +70,16 @@ func parse(t testing.TB, set ...[]byte) []possession.Unverified {
 	return out
 }
 
-// TestR05AssessRefuses: one receipt that does not hold spoils the set, each
-// fault with its own error.
-func TestR05AssessRefuses(t *testing.T) {
-	type thing struct {
-		name string
-		bend func(*scene, *possession.Question) [][]byte
-		want error
-	}
+// assessCase is a question and a set of receipts about it.
+type assessCase struct {
+	name string
+	bend func(*scene, *possession.Question) [][]byte
+	want error
+}
+
+// assessCases are those about mail that pass with level 4 or are refused, each
+// with its own error: one receipt that does not hold spoils the set.
+func assessCases() []assessCase {
 	// with replaces the witness's receipt.
 	with := func(prover string, bend func(*possession.Receipt)) func(*scene, *possession.Question) [][]byte {
 		return func(s *scene, _ *possession.Question) [][]byte {
@@ -93,7 +95,7 @@ func TestR05AssessRefuses(t *testing.T) {
 		})
 	}
 	operator := func(s *scene, name string) registry.Operator { return s.Grant(name).Operator }
-	for _, c := range []thing{
+	return []assessCase{
 		{"as it should be", ask(func(*scene, *possession.Question) {}), nil},
 		{"no receipt", func(*scene, *possession.Question) [][]byte { return nil }, possession.ErrNoReceipts},
 		{"nine receipts", func(s *scene, _ *possession.Question) [][]byte {
@@ -181,7 +183,12 @@ func TestR05AssessRefuses(t *testing.T) {
 			q.Now, q.Witnessed, q.WitnessedBy = s.Now.Add(2*time.Hour), s.Now.Add(time.Hour), operator(s, worldtest.DP)
 			return standing(registry.Expelled, time.Hour)(s, q)
 		}, possession.ErrStanding},
-	} {
+	}
+}
+
+// TestR05AssessRefuses runs every case.
+func TestR05AssessRefuses(t *testing.T) {
+	for _, c := range assessCases() {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScene(t, "mailto:alice@example.org")
 			q := s.question()

@@ -91,8 +91,8 @@ func TestReceiptBytes(t *testing.T) {
 	}
 }
 
-// TestParseRefuses bends one member at a time.
-func TestParseRefuses(t *testing.T) {
+// malformed bends one member of a receipt at a time.
+func malformed(t testing.TB) map[string][]byte {
 	bend := func(f func(body)) []byte {
 		b := good(t)
 		f(b)
@@ -103,7 +103,7 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := possession.Parse(whole); err != nil {
 		t.Fatalf("unbent: %v", err)
 	}
-	for name, b := range map[string][]byte{
+	return map[string][]byte{
 		"nothing":                  {},
 		"one byte less":            whole[:len(whole)-1],
 		"one byte more":            append(bytes.Clone(whole), 0),
@@ -144,7 +144,12 @@ func TestParseRefuses(t *testing.T) {
 		"good until":               header(cose.Params{Role: 1, Time: params.Time, Until: 1}),
 		"with what a DP found":     header(cose.Params{Role: 1, Time: params.Time, Found: 1}),
 		"with a time of admission": header(cose.Params{Role: 1, Time: params.Time, Admitted: 1}),
-	} {
+	}
+}
+
+// TestParseRefuses: what is not a receipt in its one form is none.
+func TestParseRefuses(t *testing.T) {
+	for name, b := range malformed(t) {
 		t.Run(name, func(t *testing.T) {
 			if u, err := possession.Parse(b); !errors.Is(err, possession.ErrReceipt) {
 				t.Errorf("got %+v, %v", u.Claims(), err)

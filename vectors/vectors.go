@@ -2,6 +2,7 @@
 // our own tests and for other implementations, no logic.
 //
 //	csi/      identifiers, docs/spec/csi.md
+//	evidence/ receipts and the levels that they reach, docs/spec/evidence.md
 //	mail/     replies to a mail challenge
 //	mapping/  mappings and withdrawals, docs/spec/mapping.md
 //	registry/ registry files, docs/spec/registry.md
