@@ -50,7 +50,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/world", "internal/world/devmail", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/world", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -95,7 +95,7 @@ var rules = house{
 		"internal/endpoint":             "internal/pinned",
 		"internal/keyfile":              "internal/pinned",
 		"internal/party":                "internal/keyfile internal/pinned",
-		"internal/world/devmail":        "internal/world/mailnet",
+		"internal/world/desk":           "internal/world/mailnet internal/world/phonenet",
 		"internal/prover":               "internal/prover/drain internal/camara internal/endpoint internal/pinned internal/smtpout",
 		"internal/dp/server":            "internal/endpoint internal/pinned",
 		"internal/sqlstore":             "internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
@@ -104,7 +104,7 @@ var rules = house{
 		"internal/sqlstore/mspstore":    "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore": "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/storetest":            "internal/world/worldtest",
-		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/devmail internal/world/mailnet internal/world/phonenet",
+		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/desk internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":      "internal/world",
 		"internal/simulate":             "internal/world",
 		"internal/bench":                "internal/dp internal/world",

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,6 +29,7 @@ const (
 	holder  = "bob"
 	asker   = "alice"
 	address = holder + "@" + world.MailDomain
+	number  = "+41791234567"
 	nobody  = "nobody@" + world.MailDomain
 )
 
@@ -54,17 +56,19 @@ func (c demoCommand) Run(ctx context.Context, s *session) (err error) {
 		log = slog.New(slog.NewTextHandler(s.errOut, nil))
 	}
 	d := &demo{session: s}
+	people := []world.Person{{Name: holder, Number: number}, {Name: asker}}
 	d.world, err = world.Start(ctx, world.Config{
-		Dir: dir, Now: s.now, Log: log, Mailboxes: []string{holder, asker}, Tick: time.Second,
+		Dir: dir, Now: s.now, Log: log, Tick: time.Second,
+		People: people,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.world.Close()) }()
-	if d.holderDir, err = d.world.Person(ctx, holder, world.MSPA); err != nil {
+	if d.holderDir, err = d.world.Settle(ctx, people[0], world.MSPA, world.MSPC); err != nil {
 		return err
 	}
-	if d.askerDir, err = d.world.Person(ctx, asker, world.MSPB); err != nil {
+	if d.askerDir, err = d.world.Settle(ctx, people[1], world.MSPB); err != nil {
 		return err
 	}
 	if err := d.tell(ctx); err != nil {
@@ -95,15 +99,16 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, forma
 // tell tells the story, step by step, with the very commands that a person
 // would type, and checks what each one says.
 func (d *demo) tell(ctx context.Context) error {
-	d.say("A federation runs on this machine: %s, %s, %s, %s, %s,", world.DP, world.MSPA, world.MSPB, world.ProverA, world.ProverB)
-	d.say("and beside it a mail provider for %s and a DNS server. All sockets are real.", world.MailDomain)
+	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\na DNS server, and the gateways of a telephone network. All sockets are real.",
+		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.MailDomain)
 	steps := []struct {
 		title string
 		do    func(context.Context) error
 	}{
 		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
 		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
-		{"The asker asks again", d.ask},
+		{"The same person enrols a phone number elsewhere: two codes, by two operators, over two channels", d.enrolPhone},
+		{"The asker asks again, about both at once", d.ask},
 		{"Anyone can verify the mapping offline, with the registry's root alone", d.verify},
 		{"A changed mapping is not believed", d.verifyChanged},
 		{"The holder replaces the mapping: registered, and not to be found", d.unlist},
@@ -212,9 +217,17 @@ func (d *demo) enrol(ctx context.Context) error {
 			return err
 		}
 	}
-	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--mailbox", d.world.MailPage)
+	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--desk", d.world.Desk)
 	if err == nil && !strings.Contains(text, "evidence level 4") {
 		err = errors.New("it does not say that the evidence reaches level 4")
+	}
+	return err
+}
+
+func (d *demo) enrolPhone(ctx context.Context) error {
+	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", number, "--msp", world.MSPC, "--tag", "Personal", "--desk", d.world.Desk)
+	if err == nil && !strings.Contains(text, "evidence level 2") {
+		err = errors.New("it does not say that the evidence reaches level 2")
 	}
 	return err
 }
@@ -226,22 +239,34 @@ func (d *demo) enrolAgain(ctx context.Context) error {
 	return d.expect(ctx, wire.OutcomeOne)
 }
 
+// ask looks up the address and the number and checks each answer.
 func (d *demo) ask(ctx context.Context) error {
-	outcome, mappings, err := d.outcome(ctx, address)
+	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, number)
 	if err != nil {
 		return err
 	}
-	if outcome != wire.OutcomeOne || len(mappings) != 1 {
-		return fmt.Errorf("the answer is %q with %d mappings", outcome, len(mappings))
+	answers, _ := fields["answers"].([]any)
+	if len(answers) != 2 {
+		return fmt.Errorf("%d answers to two questions", len(answers))
 	}
-	found, _ := mappings[0].(map[string]any)
-	entries, _ := found["entries"].([]any)
-	if len(entries) != 1 {
-		return fmt.Errorf("the mapping lists %d MSPs", len(entries))
-	}
-	entry, _ := entries[0].(map[string]any)
-	if found["csi"] != "mailto:"+address || entry["uri"] != "mimi://"+world.MSPA || found["level"] != float64(4) {
-		return errors.New("another mapping than the one made")
+	for i, want := range []struct {
+		csi, msp string
+		level    float64
+	}{{"mailto:" + address, world.MSPA, 4}, {"tel:" + number, world.MSPC, 2}} {
+		answer, _ := answers[i].(map[string]any)
+		mappings, _ := answer["mappings"].([]any)
+		if answer["outcome"] != wire.OutcomeOne || len(mappings) != 1 {
+			return fmt.Errorf("answer %d is %q with %d mappings", i+1, answer["outcome"], len(mappings))
+		}
+		found, _ := mappings[0].(map[string]any)
+		entries, _ := found["entries"].([]any)
+		if len(entries) != 1 {
+			return fmt.Errorf("mapping %d lists %d MSPs", i+1, len(entries))
+		}
+		entry, _ := entries[0].(map[string]any)
+		if found["csi"] != want.csi || entry["uri"] != "mimi://"+want.msp || found["level"] != want.level {
+			return fmt.Errorf("mapping %d is another than the one made", i+1)
+		}
 	}
 	return nil
 }
@@ -281,20 +306,25 @@ func (d *demo) verifyChanged(ctx context.Context) error {
 	return err
 }
 
-// ownID returns the id of the holder's one mapping.
-func (d *demo) ownID() (string, error) {
-	ids, err := (&folder{dir: d.holderDir}).ownIDs()
-	if err != nil {
-		return "", err
+// ownID returns the id of the holder's one mapping of the mail address.
+func (d *demo) ownID(ctx context.Context) (string, error) {
+	var out bytes.Buffer
+	if code := run(ctx, []string{"--dir", d.holderDir, "--json", "list"}, strings.NewReader(""), &out, io.Discard); code != 0 {
+		return "", fmt.Errorf("list exits with %d", code)
 	}
-	if len(ids) != 1 {
-		return "", fmt.Errorf("the holder has %d mappings, not one", len(ids))
+	var list []struct{ ID, CSI string }
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
+		return "", fmt.Errorf("list printed no JSON: %w", err)
 	}
-	return ids[0], nil
+	i := slices.IndexFunc(list, func(m struct{ ID, CSI string }) bool { return m.CSI == "mailto:"+address })
+	if i < 0 {
+		return "", errors.New("the holder has no mapping of the mail address")
+	}
+	return list[i].ID, nil
 }
 
 func (d *demo) unlist(ctx context.Context) error {
-	id, err := d.ownID()
+	id, err := d.ownID(ctx)
 	if err != nil {
 		return err
 	}
@@ -305,7 +335,7 @@ func (d *demo) unlist(ctx context.Context) error {
 }
 
 func (d *demo) withdraw(ctx context.Context) error {
-	id, err := d.ownID()
+	id, err := d.ownID(ctx)
 	if err != nil {
 		return err
 	}
@@ -327,14 +357,14 @@ type sight struct {
 // whatEachSaw reads every message that each party got, prints what is in them,
 // and checks that nobody but the asker's own provider saw both ends.
 func (d *demo) whatEachSaw() error {
-	token, err := os.ReadFile(filepath.Join(d.askerDir, "keys", "account.token"))
+	token, err := os.ReadFile(filepath.Join(d.askerDir, "keys", world.MSPB+".token"))
 	if err != nil {
 		return err
 	}
 	token = bytes.TrimSpace(token)
 	w := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "   PARTY\tMESSAGES\tTHE ADDRESS\tA QUESTION ABOUT IT\tWHO ASKS")
-	for _, name := range []string{world.DP, world.ProverA, world.ProverB, world.MSPA, world.MSPB} {
+	for _, name := range []string{world.DP, world.ProverA, world.ProverB, world.MSPA, world.MSPB, world.MSPC} {
 		s := d.look(name, token)
 		_, _ = fmt.Fprintf(w, "   %s\t%d\t%s\t%s\t%s\n", name, s.messages, yes(s.address), yes(s.askedFor), s.askedBy)
 		if s.askedFor && s.askerName && name != world.MSPB {
@@ -390,7 +420,7 @@ func (d *demo) invite() {
 	d.say("  %s --dir %s lookup %s --compact --json", whither, d.askerDir, address)
 	d.say("\n  # verify offline")
 	d.say("  %s verify %s --root %s", whither, d.export(), d.world.RootPath())
-	d.say("\n  # the holder's own mappings; enrol the asker by hand, with the mailboxes at %s", d.world.MailPage)
+	d.say("\n  # the holder's own mappings; enrol the asker by hand, with the mailboxes and phones at %s", d.world.Desk)
 	d.say("  %s --dir %s list", whither, d.holderDir)
 	d.say("  %s --dir %s keygen", whither, d.askerDir)
 	d.say("  %s --dir %s enrol %s@%s --msp %s", whither, d.askerDir, asker, world.MailDomain, world.MSPB)

@@ -14,7 +14,7 @@ import (
 
 	"whither/client"
 	"whither/internal/keyfile"
-	"whither/internal/world/devmail"
+	"whither/internal/world/desk"
 	"whither/mapping"
 	"whither/possession"
 	"whither/registry"
@@ -85,12 +85,12 @@ func (keygenCommand) Run(s *session) error {
 }
 
 type enrolCommand struct {
-	Address   string        `arg:"" help:"The address, as bob@example.org."`
+	Address   string        `arg:"" help:"The address or number, as bob@example.org or +41791234567."`
 	MSP       []string      `help:"MSP where you can be reached; none: registered, and not to be found." name:"msp" placeholder:"NAME"`
 	Tag       []string      `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
 	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
 	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
-	Mailbox   string        `help:"A development mailbox that reads and replies by itself (whither demo prints one)." placeholder:"URL"`
+	Desk      string        `help:"The desk of a whither demo, which answers challenges by itself." placeholder:"URL"`
 	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
 }
 
@@ -107,7 +107,7 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return f.enrol(ctx, s, wish, c.Mailbox, c.Timeout)
+	return f.enrol(ctx, s, wish, c.Desk, c.Timeout)
 }
 
 // wish collects what an enrolment needs from the folder.
@@ -137,7 +137,7 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 }
 
 // enrol runs an enrolment and keeps what comes of it.
-func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, mailbox string, timeout time.Duration) error {
+func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := f.client(ctx)
@@ -146,8 +146,8 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, mailbox s
 	}
 	defer c.Close()
 	var h client.Holder = &terminal{in: bufio.NewReader(s.in), out: s.errOut}
-	if mailbox != "" {
-		h = devmail.NewMailbox(mailbox, w.CSI)
+	if deskURL != "" {
+		h = desk.NewPerson(deskURL, w.CSI)
 	}
 	say := func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) }
 	e, finish, err := f.journal(w)

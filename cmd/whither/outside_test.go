@@ -77,7 +77,7 @@ func (f *federation) launch() error {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			line := lines.Text()
 			text.WriteString(line + "\n")
-			if _, page, ok := strings.Cut(line, "with the mailboxes at "); ok {
+			if _, page, ok := strings.Cut(line, "with the mailboxes and phones at "); ok {
 				f.page = strings.TrimSpace(page)
 				up <- nil
 			}

@@ -18,7 +18,7 @@ import (
 	"whither/internal/cose"
 	"whither/internal/pinned"
 	"whither/internal/world"
-	"whither/internal/world/devmail"
+	"whither/internal/world/desk"
 	"whither/key"
 	"whither/mapping"
 	"whither/possession"
@@ -150,7 +150,7 @@ func TestR02MSPConfirms(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKind(t, submit(t, c, o, u.Bundle()), problem.MSPMissing)
-	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", "account.token"))
+	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", world.MSPB+".token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestR03JointStatement(t *testing.T) {
 // found looks the holder's address up and returns the verified mapping.
 func (f *federation) found(t *testing.T) mapping.Verified {
 	t.Helper()
-	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", "account.token"))
+	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", world.MSPB+".token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestR19HolderReplacesAndWithdraws(t *testing.T) {
 	f := start(t)
 	dir, own := filepath.Join(f.dir, "people", asker), asker+"@"+world.MailDomain
 	f.run(t, dir, 0, "keygen")
-	f.run(t, dir, 0, "enrol", own, "--msp", world.MSPB, "--mailbox", f.page)
+	f.run(t, dir, 0, "enrol", own, "--msp", world.MSPB, "--desk", f.page)
 	if got := f.answers(t, own); got[0]["outcome"] != wire.OutcomeOne {
 		t.Fatalf("enrolled: %v", got[0]["outcome"])
 	}
@@ -377,7 +377,7 @@ func TestR19HolderReplacesAndWithdraws(t *testing.T) {
 // secondClaimIsHeld enrols the address under another key, with true evidence.
 func (f *federation) secondClaimIsHeld(t *testing.T, address string) {
 	t.Helper()
-	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", "account.token"))
+	token, err := os.ReadFile(filepath.Join(f.dir, "people", asker, "keys", world.MSPB+".token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +389,7 @@ func (f *federation) secondClaimIsHeld(t *testing.T, address string) {
 		CSI: parse(t, address), Key: mallory(t), DP: id(t, world.DP), MSPs: []registry.PartyID{id(t, world.MSPB)},
 		Tokens: map[registry.PartyID]string{id(t, world.MSPB): strings.TrimSpace(string(token))},
 	}
-	_, err = c.Enrol(ctx, w, devmail.NewMailbox(f.page, w.CSI), &client.Enrolment{}, func(string) {})
+	_, err = c.Enrol(ctx, w, desk.NewPerson(f.page, w.CSI), &client.Enrolment{}, func(string) {})
 	if !errors.Is(err, client.ErrHeld) {
 		t.Errorf("a second claim: %v", err)
 	}

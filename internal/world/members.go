@@ -16,19 +16,21 @@ import (
 	"whither/internal/msp"
 	"whither/internal/prover"
 	"whither/internal/prover/daemon"
+	"whither/internal/world/phonenet"
 	"whither/registry"
 )
 
 // members lists the world's parties, in the order in which they start. Each
 // has an operator of its own.
 func (w *World) members() []*member {
-	bitA, bitB := uint16(0), uint16(1)
+	bitA, bitB, bitC := uint16(0), uint16(1), uint16(2)
 	return []*member{
 		{name: DP, role: registry.RoleDP, operator: "registrar.example", make: w.makeDP, open: w.openDP},
 		{name: ProverA, role: registry.RoleProver, operator: "notary-a.example", make: w.makeProver, open: w.openProver},
 		{name: ProverB, role: registry.RoleProver, operator: "notary-b.example", make: w.makeProver, open: w.openProver},
 		{name: MSPA, role: registry.RoleMSP, operator: "messenger-a.example", bit: &bitA, make: w.makeMSP, open: w.openMSP},
 		{name: MSPB, role: registry.RoleMSP, operator: "messenger-b.example", bit: &bitB, make: w.makeMSP, open: w.openMSP},
+		{name: MSPC, role: registry.RoleMSP, operator: "messenger-c.example", bit: &bitC, make: w.makeMSP, open: w.openMSP},
 	}
 }
 
@@ -97,6 +99,12 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 	if err != nil {
 		return nil, err
 	}
+	if s.Message, err = w.gateway(ctx, m, phonenet.Message); err == nil {
+		s.Call, err = w.gateway(ctx, m, phonenet.Call)
+	}
+	if err != nil {
+		return nil, errors.Join(err, smtp.Close())
+	}
 	p, closeStore, err := daemon.Open(ctx, w.Path(m.name), s, daemon.Options{
 		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Tap: w.tap(m.name),
 		World: &daemon.World{
@@ -143,16 +151,35 @@ func (w *World) joinMail(ctx context.Context, m *member, s daemon.Settings) (net
 	return l, certificate, nil
 }
 
-// Person makes, or finds again, the folder of a person with a mailbox and an
-// account at an MSP that has the mailbox's address.
-func (w *World) Person(ctx context.Context, mailbox, mspName string) (dir string, err error) {
-	dir = w.Path("people", mailbox)
+// gateway starts the service of an operator that sends codes for a prover. Each
+// prover has its own, for each channel.
+func (w *World) gateway(ctx context.Context, m *member, c phonenet.Channel) (daemon.CourierSettings, error) {
+	g, err := w.Phones.AddGateway(ctx, m.name, c)
+	if err != nil {
+		return daemon.CourierSettings{}, err
+	}
+	token := w.Path(m.name, "keys", string(c)+".token")
+	return daemon.CourierSettings{URL: g.URL(), Token: token}, writeNew(token, []byte(g.Token()+"\n"))
+}
+
+// Settle makes, or finds again, the folder of a person with accounts at some
+// MSPs that have her address and number.
+func (w *World) Settle(ctx context.Context, p Person, msps ...string) (dir string, err error) {
+	dir = w.Path("people", p.Name)
 	there, err := exists(filepath.Join(dir, "client.toml"))
 	if err != nil {
 		return "", err
 	}
 	if !there {
-		if err := w.openAccount(ctx, dir, mailbox, mspName); err != nil {
+		settings := fmt.Sprintf("dp = %q\n", DP)
+		for _, name := range msps {
+			token := filepath.Join("keys", name+".token")
+			if err := w.openAccount(ctx, p, name, filepath.Join(dir, token)); err != nil {
+				return "", err
+			}
+			settings += fmt.Sprintf("\n[[account]]\nmsp = %q\ntoken = %q\n", name, token)
+		}
+		if err := writeNew(filepath.Join(dir, "client.toml"), []byte(settings)); err != nil {
 			return "", err
 		}
 	}
@@ -165,27 +192,30 @@ func (w *World) Person(ctx context.Context, mailbox, mspName string) (dir string
 	return dir, nil
 }
 
-// openAccount opens an account for a mailbox and writes the person's settings
-// and token.
-func (w *World) openAccount(ctx context.Context, dir, mailbox, mspName string) error {
-	address, err := csi.Parse("mailto:" + mailbox + "@" + MailDomain)
-	if err != nil {
-		return err
+// openAccount opens an account with a person's CSIs and writes its token.
+func (w *World) openAccount(ctx context.Context, p Person, mspName, tokenPath string) error {
+	uris := []string{"mailto:" + p.Address()}
+	if p.Number != "" {
+		uris = append(uris, "tel:"+p.Number)
+	}
+	var csis []csi.ID
+	for _, uri := range uris {
+		id, err := csi.Parse(uri)
+		if err != nil {
+			return err
+		}
+		csis = append(csis, id)
 	}
 	accounts, err := msp.OpenAccountsIn(w.Path(mspName))
 	if err != nil {
 		return err
 	}
-	token, err := accounts.Add(mailbox, address)
+	token, err := accounts.Add(p.Name, csis...)
 	if err != nil {
 		return err
 	}
 	if err := w.msps[mspName].Step(ctx, w.config.Now()); err != nil {
 		return err
 	}
-	if err := writeNew(filepath.Join(dir, "keys", "account.token"), []byte(token+"\n")); err != nil {
-		return err
-	}
-	settings := fmt.Sprintf("dp = %q\n\n[[account]]\nmsp = %q\ntoken = \"keys/account.token\"\n", DP, mspName)
-	return writeNew(filepath.Join(dir, "client.toml"), []byte(settings))
+	return writeNew(tokenPath, []byte(token+"\n"))
 }

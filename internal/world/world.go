@@ -35,8 +35,9 @@ import (
 	"whither/internal/party"
 	"whither/internal/prover"
 	"whither/internal/sqlstore"
-	"whither/internal/world/devmail"
+	"whither/internal/world/desk"
 	"whither/internal/world/mailnet"
+	"whither/internal/world/phonenet"
 	"whither/key"
 	"whither/registry"
 	"whither/registry/update"
@@ -47,6 +48,7 @@ const (
 	DP      = "dp.example"
 	MSPA    = "msp-a.example"
 	MSPB    = "msp-b.example"
+	MSPC    = "msp-c.example"
 	ProverA = "prover-a.example"
 	ProverB = "prover-b.example"
 	// MailDomain is the domain of the world's mail provider.
@@ -58,19 +60,29 @@ type Config struct {
 	Dir string // empty or made by an earlier world
 	Now func() time.Time
 	Log *slog.Logger
-	// Mailboxes are the local parts of the mail provider's mailboxes.
-	Mailboxes []string
+	// People have mailboxes and phones in this world.
+	People []Person
 	// Tick is how often parties look for due work.
 	Tick time.Duration
 	// Fault, if not nil, is asked before each write of the DP's store.
 	Fault func(write string) sqlstore.Fault
 }
 
+// Person is somebody with a mailbox and, maybe, a phone.
+type Person struct {
+	Name   string // the mailbox's local part
+	Number string // +E.164, or empty
+}
+
+// Address returns the person's mail address.
+func (p Person) Address() string { return p.Name + "@" + MailDomain }
+
 // World is a running federation.
 type World struct {
 	Mail     *mailnet.Network
 	Provider *mailnet.Provider
-	MailPage string // URL of the mailboxes' page
+	Phones   *phonenet.Network
+	Desk     string // URL of the page with everybody's mailboxes and phones
 
 	config  Config
 	root    key.Private
@@ -200,6 +212,11 @@ func (w *World) startMail() error {
 		return err
 	}
 	w.closers = append(w.closers, w.Mail.Close)
+	w.Phones = phonenet.New(w.config.Now)
+	w.closers = append(w.closers, w.Phones.Close)
+	for _, n := range w.numbers() {
+		w.Phones.Connect(n)
+	}
 	w.Provider, err = w.Mail.AddProvider(MailDomain, mailnet.RSA2048, w.addresses()...)
 	return err
 }
@@ -207,27 +224,38 @@ func (w *World) startMail() error {
 // addresses returns the world's mail addresses.
 func (w *World) addresses() []string {
 	var out []string
-	for _, m := range w.config.Mailboxes {
-		out = append(out, m+"@"+MailDomain)
+	for _, p := range w.config.People {
+		out = append(out, p.Address())
 	}
 	return out
 }
 
-// servePage starts the mailboxes' page.
+// numbers returns the world's telephone numbers.
+func (w *World) numbers() []string {
+	var out []string
+	for _, p := range w.config.People {
+		if p.Number != "" {
+			out = append(out, p.Number)
+		}
+	}
+	return out
+}
+
+// servePage starts the page with the mailboxes and phones.
 func (w *World) servePage(ctx context.Context) error {
 	l, err := listen(ctx)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: devmail.New(w.Provider, w.addresses()...).Handler(), ReadHeaderTimeout: 5 * time.Second}
-	w.MailPage = "http://" + l.Addr().String()
-	w.run(ctx, "mail page", func(context.Context) error {
+	server := &http.Server{Handler: desk.New(w.Provider, w.addresses(), w.Phones, w.numbers()).Handler(), ReadHeaderTimeout: 5 * time.Second}
+	w.Desk = "http://" + l.Addr().String()
+	w.run(ctx, "desk", func(context.Context) error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
 	})
-	w.run(ctx, "mail page", func(ctx context.Context) error {
+	w.run(ctx, "desk", func(ctx context.Context) error {
 		<-ctx.Done()
 		return server.Close()
 	})
@@ -285,7 +313,7 @@ func (w *World) publish() error {
 	w.record = registry.Record{
 		// Later starts get later versions, so that nobody refuses them as a rollback.
 		Version: uint64(now.UnixMilli()), Federation: "federation.example", Issued: now, Expires: now.AddDate(0, 0, 30),
-		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}},
+		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 2}},
 	}
 	since := now.Add(-time.Hour)
 	for _, m := range w.parties {

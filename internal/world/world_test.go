@@ -17,10 +17,11 @@ import (
 	"whither/csi"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/world"
-	"whither/internal/world/devmail"
+	"whither/internal/world/desk"
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/mapping"
+	"whither/possession"
 	"whither/problem"
 	"whither/registry"
 	"whither/registry/update"
@@ -73,6 +74,9 @@ type scene struct {
 	config world.Config
 }
 
+// people of the scene.
+var people = []world.Person{{Name: "bob", Number: "+41791234567"}, {Name: "alice"}}
+
 // person is somebody with a mailbox, an account and a key.
 type person struct {
 	csi   csi.ID
@@ -86,7 +90,7 @@ func newScene(t *testing.T, fault func(string) sqldb.Fault) *scene {
 	s := &scene{clock: &clock{}, logs: &lockedBuffer{}}
 	s.config = world.Config{
 		Dir: t.TempDir(), Now: s.now, Log: slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Mailboxes: []string{"bob", "alice"}, Tick: time.Hour, Fault: fault,
+		People: people, Tick: time.Hour, Fault: fault,
 	}
 	s.start(t)
 	t.Cleanup(func() {
@@ -103,17 +107,17 @@ func (s *scene) start(t *testing.T) {
 	if s.World, err = world.Start(t.Context(), s.config); err != nil {
 		t.Fatal(err)
 	}
-	s.holder = s.person(t, "bob", world.MSPA, s.holder.key)
-	s.asker = s.person(t, "alice", world.MSPB, s.asker.key)
+	s.holder = s.person(t, people[0], world.MSPA, s.holder.key)
+	s.asker = s.person(t, people[1], world.MSPB, s.asker.key)
 }
 
-func (s *scene) person(t *testing.T, name, msp string, k key.Private) person {
+func (s *scene) person(t *testing.T, p world.Person, msp string, k key.Private) person {
 	t.Helper()
-	dir, err := s.Person(t.Context(), name, msp)
+	dir, err := s.Settle(t.Context(), p, msp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := os.ReadFile(filepath.Join(dir, "keys", "account.token"))
+	token, err := os.ReadFile(filepath.Join(dir, "keys", msp+".token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +127,7 @@ func (s *scene) person(t *testing.T, name, msp string, k key.Private) person {
 		}
 	}
 	return person{
-		csi: worldtest.CSI(t, "mailto:"+name+"@"+world.MailDomain), msp: worldtest.Party(t, msp),
+		csi: worldtest.CSI(t, "mailto:"+p.Address()), msp: worldtest.Party(t, msp),
 		token: strings.TrimSpace(string(token)), key: k,
 	}
 }
@@ -151,7 +155,7 @@ func (s *scene) enrol(t *testing.T, p person, e *client.Enrolment) (mapping.Veri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	done, err := s.client(t).Enrol(ctx, s.wish(t, p), devmail.NewMailbox(s.MailPage, p.csi), e, func(string) {})
+	done, err := s.client(t).Enrol(ctx, s.wish(t, p), desk.NewPerson(s.Desk, p.csi), e, func(string) {})
 	return done.Mapping, err
 }
 
@@ -214,10 +218,31 @@ func TestLogsNameNobody(t *testing.T) {
 		t.Error(err)
 	}
 	logs := s.logs.String()
-	for _, secret := range []string{"bob", "alice", "@" + world.MailDomain, s.holder.token, s.asker.token, "127.0.0.1"} {
+	for _, secret := range []string{"bob", "alice", "4179", "@" + world.MailDomain, s.holder.token, s.asker.token, "127.0.0.1"} {
 		if i := strings.Index(logs, secret); i >= 0 {
 			t.Errorf("the logs hold %q: …%s…", secret, logs[max(0, i-100):min(len(logs), i+100)])
 		}
+	}
+}
+
+// TestR01NumberByCodes enrols a telephone number: the outside world's gateways
+// send two codes, and the mapping that comes of it is found and verified.
+func TestR01NumberByCodes(t *testing.T) {
+	s := newScene(t, nil)
+	p := s.holder
+	p.csi = worldtest.CSI(t, "tel:"+people[0].Number)
+	v, err := s.enrol(t, p, &client.Enrolment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Evidence().Level != possession.Level2 {
+		t.Errorf("level %d", v.Evidence().Level)
+	}
+	if got := s.ask(t, p.csi); got.Outcome != wire.OutcomeOne || got.Mappings[0].Digest() != v.Digest() {
+		t.Errorf("found: %s", got.Outcome)
+	}
+	if got := s.ask(t, s.holder.csi); got.Outcome != wire.OutcomeNone {
+		t.Errorf("the address, which was not enrolled: %s", got.Outcome)
 	}
 }
 

@@ -1,10 +1,10 @@
-// Package devmail is the mail program of the demo: a page on loopback on which
-// a person reads the mailboxes of the small outside world and replies, and the
-// same for programs ([Mailbox]), so that an enrolment can be scripted.
+// Package desk is where the people of the demo read and write: a page on
+// loopback with the mailboxes and phones of the small outside world, and the
+// same for programs ([Person]), so that an enrolment can be scripted.
 //
 // It is for development alone: it has no sign-in, and whoever reaches its port
-// reads every mailbox. The world binds it to 127.0.0.1.
-package devmail
+// reads every mailbox and phone. The world binds it to 127.0.0.1.
+package desk
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/mail"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,19 +25,22 @@ import (
 
 	"whither/csi"
 	"whither/internal/world/mailnet"
+	"whither/internal/world/phonenet"
 	"whither/possession"
 	"whither/registry"
 )
 
-// Server serves the mailboxes of one provider.
+// Server serves the mailboxes of one provider and the phones of one network.
 type Server struct {
 	provider  *mailnet.Provider
 	mailboxes []string
+	network   *phonenet.Network
+	numbers   []string
 }
 
-// New returns the page of a provider's mailboxes.
-func New(p *mailnet.Provider, mailboxes ...string) *Server {
-	return &Server{provider: p, mailboxes: mailboxes}
+// New returns the page of a provider's mailboxes and a network's phones.
+func New(p *mailnet.Provider, mailboxes []string, n *phonenet.Network, numbers []string) *Server {
+	return &Server{provider: p, mailboxes: mailboxes, network: n, numbers: numbers}
 }
 
 // letter is a message as the page and the programs get it.
@@ -53,6 +57,12 @@ type box struct {
 	Letters []letter `json:"letters"`
 }
 
+// phone is a phone with what it got, newest last.
+type phone struct {
+	Number string          `json:"number"`
+	Items  []phonenet.Item `json:"items"`
+}
+
 // order asks to reply to letter N of a mailbox.
 type order struct {
 	Address string `json:"address"`
@@ -62,13 +72,15 @@ type order struct {
 
 const maxForm = 64 << 10
 
-// Handler returns the page (GET /), and for programs POST /inbox and POST /reply.
+// Handler returns the page (GET /), and for programs POST /inbox,
+// POST /reply and POST /phone.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("POST /{$}", s.form)
 	mux.HandleFunc("POST /inbox", s.inbox)
 	mux.HandleFunc("POST /reply", s.reply)
+	mux.HandleFunc("POST /phone", s.phone)
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
@@ -81,11 +93,11 @@ func (s *Server) box(address string) (box, error) {
 	for _, m := range messages {
 		parsed, err := mail.ReadMessage(bytes.NewReader(m.Raw))
 		if err != nil {
-			return box{}, fmt.Errorf("devmail: %w", err)
+			return box{}, fmt.Errorf("desk: %w", err)
 		}
 		text, err := io.ReadAll(io.LimitReader(parsed.Body, maxForm))
 		if err != nil {
-			return box{}, fmt.Errorf("devmail: %w", err)
+			return box{}, fmt.Errorf("desk: %w", err)
 		}
 		out.Letters = append(out.Letters, letter{
 			From: parsed.Header.Get("From"), Subject: parsed.Header.Get("Subject"), Text: string(text), At: m.At,
@@ -100,7 +112,7 @@ func (s *Server) send(ctx context.Context, o order) error {
 		return err
 	}
 	if o.N < 0 || o.N >= len(messages) {
-		return errors.New("devmail: no such letter")
+		return errors.New("desk: no such letter")
 	}
 	return s.provider.Reply(ctx, o.Address, messages[o.N].Raw, o.Text)
 }
@@ -133,6 +145,21 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+func (s *Server) phone(w http.ResponseWriter, r *http.Request) {
+	var p phone
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm)).Decode(&p)
+	if err != nil {
+		http.Error(w, "not an order", http.StatusBadRequest)
+		return
+	}
+	if p.Items, err = s.network.Items(p.Number); err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(p)
+}
+
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) { s.show(w, "") }
 
 // form is the page's reply form.
@@ -153,7 +180,16 @@ func (s *Server) show(w http.ResponseWriter, notice string) {
 	data := struct {
 		Notice string
 		Boxes  []box
+		Phones []phone
 	}{Notice: notice}
+	for _, number := range s.numbers {
+		items, err := s.network.Items(number)
+		if err != nil {
+			data.Notice = err.Error()
+			continue
+		}
+		data.Phones = append(data.Phones, phone{Number: number, Items: items})
+	}
 	for _, address := range s.mailboxes {
 		b, err := s.box(address)
 		if err != nil {
@@ -168,7 +204,7 @@ func (s *Server) show(w http.ResponseWriter, notice string) {
 }
 
 var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Mailboxes of the demo</title>
+<html lang="en"><meta charset="utf-8"><title>Mailboxes and phones of the demo</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 pre { background: #f4f4f2; padding: .8rem; overflow-x: auto; white-space: pre-wrap; }
@@ -176,7 +212,7 @@ textarea { width: 100%; height: 9rem; font: 14px/1.4 ui-monospace, monospace; }
 article { border-top: 1px solid #ccc; margin-top: 1.5rem; }
 .notice { background: #e8f2e8; padding: .5rem .8rem; }
 </style>
-<h1>Mailboxes of the demo</h1>
+<h1>Mailboxes and phones of the demo</h1>
 {{with .Notice}}<p class="notice" role="status">{{.}}</p>{{end}}
 {{range $b := .Boxes}}<h2>{{.Address}}</h2>
 {{range $i, $l := .Letters}}<article>
@@ -185,20 +221,22 @@ article { border-top: 1px solid #ccc; margin-top: 1.5rem; }
 <form method="post"><input type="hidden" name="address" value="{{$b.Address}}"><input type="hidden" name="n" value="{{$i}}">
 <label>Reply as plain text<textarea name="text" required></textarea></label><br><button>Send</button></form>
 </article>{{else}}<p>Nothing has arrived yet.</p>{{end}}
-{{end}}</html>
+{{end}}{{range .Phones}}<h2>{{.Number}}</h2>
+{{range .Items}}<article><p><b>{{if eq .Channel "call"}}Call{{else}}Message{{end}} from</b> {{.From}}</p><pre>{{.Text}}</pre></article>
+{{else}}<p>Nothing has arrived yet.</p>{{end}}{{end}}</html>
 `))
 
-// Mailbox is a person's mailbox for programs: it finds the challenge and
-// replies to it as the person would.
-type Mailbox struct {
-	base    string
-	address string
-	client  *http.Client
+// Person is a person with a mailbox or a phone, for programs: it finds the
+// challenge and answers it as the person would.
+type Person struct {
+	base   string
+	id     csi.ID
+	client *http.Client
 }
 
-// NewMailbox returns the mailbox of a mail address at a demo's mail page.
-func NewMailbox(base string, id csi.ID) *Mailbox {
-	return &Mailbox{base: strings.TrimSuffix(base, "/"), address: id.Address(), client: &http.Client{Timeout: 10 * time.Second}}
+// NewPerson returns the person who has a CSI, at a demo's desk.
+func NewPerson(base string, id csi.ID) *Person {
+	return &Person{base: strings.TrimSuffix(base, "/"), id: id, client: &http.Client{Timeout: 10 * time.Second}}
 }
 
 const (
@@ -208,9 +246,9 @@ const (
 
 // SubjectToken waits for the mail from the given address and returns the token
 // in its subject.
-func (m *Mailbox) SubjectToken(ctx context.Context, from string) (string, error) {
+func (p *Person) SubjectToken(ctx context.Context, from string) (string, error) {
 	for {
-		b, err := m.read(ctx)
+		b, err := p.read(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -227,37 +265,56 @@ func (m *Mailbox) SubjectToken(ctx context.Context, from string) (string, error)
 	}
 }
 
-// ErrNoPhone refuses what only a phone can do.
-var ErrNoPhone = errors.New("devmail: a mailbox gets no codes by message or call")
+// codes is how the person finds the code in what she reads or hears.
+var codes = regexp.MustCompile(`[0-9]{8}`)
 
-// Code refuses: a mailbox has no phone.
-func (m *Mailbox) Code(context.Context, registry.PartyID, possession.Kind) (string, error) {
-	return "", ErrNoPhone
+// Code waits for the newest code from a prover over the channel of the kind.
+func (p *Person) Code(ctx context.Context, prover registry.PartyID, kind possession.Kind) (string, error) {
+	channel := phonenet.Message
+	if kind == possession.CodeCall {
+		channel = phonenet.Call
+	}
+	for {
+		var got phone
+		if err := p.post(ctx, "/phone", phone{Number: p.id.CAMARA()}, &got); err != nil {
+			return "", err
+		}
+		for _, i := range slices.Backward(got.Items) {
+			if i.Channel == channel && i.From == prover.String() {
+				return codes.FindString(i.Text), nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(poll):
+		}
+	}
 }
 
 // SendReply replies to the mail with that token.
-func (m *Mailbox) SendReply(ctx context.Context, _, token, body string) error {
-	b, err := m.read(ctx)
+func (p *Person) SendReply(ctx context.Context, _, token, body string) error {
+	b, err := p.read(ctx)
 	if err != nil {
 		return err
 	}
 	n := slices.IndexFunc(b.Letters, func(l letter) bool { return l.Subject == subject+token })
 	if n < 0 {
-		return errors.New("devmail: the challenge is not in the mailbox")
+		return errors.New("desk: the challenge is not in the mailbox")
 	}
-	return m.post(ctx, "/reply", order{Address: m.address, N: n, Text: body}, nil)
+	return p.post(ctx, "/reply", order{Address: p.id.Address(), N: n, Text: body}, nil)
 }
 
-func (m *Mailbox) read(ctx context.Context) (box, error) {
+func (p *Person) read(ctx context.Context) (box, error) {
 	var b box
-	err := m.post(ctx, "/inbox", order{Address: m.address}, &b)
+	err := p.post(ctx, "/inbox", order{Address: p.id.Address()}, &b)
 	return b, err
 }
 
-func (m *Mailbox) post(ctx context.Context, path string, in, out any) error {
-	u, err := url.Parse(m.base + path)
+func (p *Person) post(ctx context.Context, path string, in, out any) error {
+	u, err := url.Parse(p.base + path)
 	if err != nil {
-		return fmt.Errorf("devmail: mailbox address: %w", err)
+		return fmt.Errorf("desk: address of the desk: %w", err)
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -268,14 +325,14 @@ func (m *Mailbox) post(ctx context.Context, path string, in, out any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := m.client.Do(req)
+	resp, err := p.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("devmail: no answer from the mailbox; is the demo running? %w", err)
+		return fmt.Errorf("desk: no answer; is the demo running? %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= 300 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("devmail: %s", bytes.TrimSpace(text))
+		return fmt.Errorf("desk: %s", bytes.TrimSpace(text))
 	}
 	if out == nil {
 		return nil
