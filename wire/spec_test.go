@@ -23,11 +23,32 @@ const specPage = "../docs/spec/messages.md"
 
 // messages lists every struct of the package; a test compares it with the source.
 var messages = []any{
-	wire.Stamp{}, wire.OfferRequest{}, wire.DPOffer{}, wire.MSPOffer{}, wire.Bundle{}, wire.SignatureRequest{},
-	wire.SignatureAnswer{}, wire.SubmitRequest{}, wire.SubmitAnswer{}, wire.RenewalRequest{}, wire.RenewalAnswer{},
-	wire.WithdrawalRequest{}, wire.WithdrawalAnswer{}, wire.LookupRequest{}, wire.LookupAnswer{}, wire.Answer{},
-	wire.Found{}, wire.AskedDP{}, wire.BitTable{}, wire.ChallengeRequest{}, wire.Challenge{}, wire.StatusRequest{},
-	wire.ChallengeStatus{}, wire.AnswerRequest{}, wire.ObservationRequest{}, wire.Observation{},
+	wire.Stamp{},
+	wire.OfferRequest{},
+	wire.DPOffer{},
+	wire.MSPOffer{},
+	wire.Bundle{},
+	wire.SignatureRequest{},
+	wire.SignatureAnswer{},
+	wire.SubmitRequest{},
+	wire.SubmitAnswer{},
+	wire.RenewalRequest{},
+	wire.RenewalAnswer{},
+	wire.WithdrawalRequest{},
+	wire.WithdrawalAnswer{},
+	wire.LookupRequest{},
+	wire.LookupAnswer{},
+	wire.Answer{},
+	wire.Found{},
+	wire.AskedDP{},
+	wire.BitTable{},
+	wire.ChallengeRequest{},
+	wire.Challenge{},
+	wire.StatusRequest{},
+	wire.ChallengeStatus{},
+	wire.AnswerRequest{},
+	wire.ObservationRequest{},
+	wire.Observation{},
 }
 
 // member is a member of a message, as the code or the page has it.
