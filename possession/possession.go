@@ -40,6 +40,7 @@ var (
 	ErrReceipt     = errors.New("possession: receipt is malformed")
 	ErrForeign     = errors.New("possession: receipt is for another CSI or another key")
 	ErrUnknown     = errors.New("possession: receipt is not signed by a prover of the registry")
+	ErrSignature   = errors.New("possession: a receipt's signature is bad")
 	ErrStanding    = errors.New("possession: prover is closed or expelled")
 	ErrDependent   = errors.New("possession: prover is run by the DP's or a listed MSP's operator")
 	ErrOrder       = errors.New("possession: receipt is dated after what rests on it, or in the future")

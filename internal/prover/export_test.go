@@ -1,0 +1,7 @@
+package prover
+
+// Doors for tests.
+var (
+	ParseMailbox = parseMailbox
+	Recipient    = recipient
+)
