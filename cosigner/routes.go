@@ -63,6 +63,7 @@ var table = [...]struct {
 	{possession.ErrReceipt, problem.ReceiptMalformed},
 	{possession.ErrForeign, problem.ReceiptForeign},
 	{possession.ErrUnknown, problem.ReceiptSigner},
+	{possession.ErrSignature, problem.ReceiptSigner},
 	{possession.ErrStanding, problem.ReceiptStanding},
 	{possession.ErrDependent, problem.ReceiptDependent},
 	{possession.ErrOrder, problem.ReceiptOrder},
@@ -93,10 +94,6 @@ var table = [...]struct {
 	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
 	{mapping.ErrClaims, problem.MappingClaims},
 	{mapping.ErrMalformed, problem.MappingMalformed},
-
-	// What is left: a receipt's. Those of a mapping come with a reason of
-	// their own, above.
-	{key.ErrSignature, problem.ReceiptSigner},
 }
 
 // Kind is the table from this package's errors to problem kinds; "" for an

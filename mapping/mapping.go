@@ -182,6 +182,11 @@ func (c *Claims) validate() error {
 			}
 		}
 	}
+	for i, dp := range c.CopyBy {
+		if dp.IsZero() || (i > 0 && c.CopyBy[i-1].String() >= dp.String()) {
+			return bad("the DPs that may hold a copy are unsorted or repeated")
+		}
+	}
 	return c.validateResidency()
 }
 

@@ -371,6 +371,12 @@ func TestClaimsOutOfBounds(t *testing.T) {
 		{"expires at once", func(c *mapping.Claims) { c.Expires = f.Now }},
 		{"re-prove term too short", func(c *mapping.Claims) { c.ReproveDays = 6 }},
 		{"re-prove term too long", func(c *mapping.Claims) { c.ReproveDays = 31 }},
+		{"copies unsorted", func(c *mapping.Claims) {
+			c.CopyBy = []registry.PartyID{worldtest.Party(t, "dp-3.example"), worldtest.Party(t, "dp-2.example")}
+		}},
+		{"copy twice", func(c *mapping.Claims) {
+			c.CopyBy = []registry.PartyID{worldtest.Party(t, "dp-2.example"), worldtest.Party(t, "dp-2.example")}
+		}},
 		{"residency unsorted", func(c *mapping.Claims) { c.Residency = []string{"FR", "CH"} }},
 		{"residency lower case", func(c *mapping.Claims) { c.Residency = []string{"ch"} }},
 	}

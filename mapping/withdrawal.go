@@ -56,7 +56,8 @@ func ParseWithdrawal(b []byte) (Withdrawal, error) {
 	if err := canon.Unmarshal(m.Payload, MaxWithdrawal, &body); err != nil {
 		return Withdrawal{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if len(body.ID) != len(ID{}) || len(body.Payload) != sha256.Size || m.Signature.Role != roleHolder || !m.Signature.HasKID {
+	if len(body.ID) != len(ID{}) || len(body.Payload) != sha256.Size || m.Signature.Role != roleHolder || !m.Signature.HasKID ||
+		m.Signature.Until != 0 || m.Signature.Found != 0 || m.Signature.Admitted != 0 {
 		return Withdrawal{}, fmt.Errorf("%w: withdrawal", ErrMalformed)
 	}
 	return Withdrawal{

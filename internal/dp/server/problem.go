@@ -38,6 +38,7 @@ var table = [...]struct {
 	{possession.ErrReceipt, problem.ReceiptMalformed},
 	{possession.ErrForeign, problem.ReceiptForeign},
 	{possession.ErrUnknown, problem.ReceiptSigner},
+	{possession.ErrSignature, problem.ReceiptSigner},
 	{possession.ErrStanding, problem.ReceiptStanding},
 	{possession.ErrDependent, problem.ReceiptDependent},
 	{possession.ErrOrder, problem.ReceiptOrder},
