@@ -121,7 +121,7 @@ func (u Unverified) verify(s *registry.Snapshot, subject Subject, q Question) (v
 		return vouched{}, fmt.Errorf("%w: %s", ErrStanding, signer.Party.ID)
 	}
 	if err := u.message.Verify(key.LabelReceipt, signer.Key.Public); err != nil {
-		return vouched{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+		return vouched{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	return vouched{Receipt: r, rule: row, prover: signer.Party.ID, operator: operator}, nil
 }

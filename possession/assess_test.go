@@ -132,17 +132,17 @@ func assessCases() []assessCase {
 			b := good(s.t)
 			b[7] = s.Now.Unix()
 			return [][]byte{sign(s.t, b, key.LabelMapping, true, paramsAt(s.Now))}
-		}, possession.ErrUnknown},
+		}, possession.ErrSignature},
 		{"signature broken", func(s *scene, _ *possession.Question) [][]byte {
 			set := s.pair()
 			set[1][len(set[1])-1] ^= 1
 			return set
-		}, possession.ErrUnknown},
+		}, possession.ErrSignature},
 		{"content changed", func(s *scene, _ *possession.Question) [][]byte {
 			set := s.pair()
 			set[1] = bytes.Replace(set[1], []byte{0x04, 0x04, 0x05}, []byte{0x04, 0x03, 0x05}, 1)
 			return set
-		}, possession.ErrUnknown},
+		}, possession.ErrSignature},
 		{"of the DP's operator", ask(func(s *scene, q *possession.Question) {
 			q.Barred = []registry.Operator{operator(s, worldtest.ProverB)}
 		}), possession.ErrDependent},
