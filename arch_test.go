@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "mapping", "wire"},
+		{"possession", "possession/mail", "possession/openid", "mapping", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "translog",
