@@ -69,7 +69,7 @@ func parseJWK(k Object) (e entry, ours bool) {
 	if err != nil {
 		return entry{}, false
 	}
-	switch curve, _ := k.Text("crv"); { //nolint:errcheck // RSA keys have none, and others without one are not ours
+	switch curve, _ := k.Text("crv"); {
 	case kty == "RSA":
 		e.alg = RS256
 	case kty == "EC" && curve == "P-256":
