@@ -2,11 +2,12 @@
 // CSI, judges the answer and signs receipts (design section 4). Its spec is
 // docs/spec/evidence.md.
 //
-// Today there is one kind of challenge, the mail reply. A prover sends half a
-// nonce to the mailbox, from an address made for this one challenge; gives the
-// other half to the client over TLS; and takes at that address one mail whose
-// whole content is the response, signed by the domain of the mailbox
-// (package possession/mail judges it):
+// There are two kinds of challenge. A code goes out through an operator's
+// service, by message or call, and comes back from the client ([Courier]). For
+// the mail reply a prover sends half a nonce to the mailbox, from an address
+// made for this one challenge; gives the other half to the client over TLS; and
+// takes at that address one mail whose whole content is the response, signed by
+// the domain of the mailbox (package possession/mail judges it):
 //
 //	client                  prover                   mail server of the domain
 //	  │ POST /v1/challenges   │                                │
