@@ -80,6 +80,9 @@ func Parse(b []byte) (Unverified, error) {
 	return u, nil
 }
 
+// Version returns the version that the file claims.
+func (u Unverified) Version() uint64 { return u.body.Version }
+
 // Verify checks the threshold of root signatures, the times, every grant and
 // every self record, and returns the snapshot that all else works from.
 func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
