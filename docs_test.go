@@ -67,6 +67,23 @@ func TestForbiddenWords(t *testing.T) {
 	}
 }
 
+// TestSpecIndex: every specification is found from the list of them.
+func TestSpecIndex(t *testing.T) {
+	index, err := os.ReadFile("docs/spec/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := fs.Glob(os.DirFS("docs/spec"), "*.md")
+	if err != nil || len(pages) < 3 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, p := range pages {
+		if p != "README.md" && !strings.Contains(string(index), "]("+p+")") {
+			t.Errorf("docs/spec/README.md does not list %s", p)
+		}
+	}
+}
+
 // TestDecisionsAreNumbered: docs/adr/NNNN-title.md, each number once and under
 // a heading with it. A gap is a number given away and not used.
 func TestDecisionsAreNumbered(t *testing.T) {
