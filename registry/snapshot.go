@@ -50,9 +50,14 @@ func (s *Snapshot) Party(id PartyID) (Party, bool) {
 
 // Parties returns the parties that have role r and are active, by id.
 func (s *Snapshot) Parties(r Role) []Party {
+	return slices.DeleteFunc(s.Members(r), func(p Party) bool { return p.Standing.State != Active })
+}
+
+// Members returns the parties that have role r, whatever their standing, by id.
+func (s *Snapshot) Members(r Role) []Party {
 	var out []Party
 	for _, p := range s.parties {
-		if p.Has(r) && p.Standing.State == Active {
+		if p.Has(r) {
 			out = append(out, p)
 		}
 	}

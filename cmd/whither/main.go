@@ -38,6 +38,9 @@ type cli struct {
 	Withdraw withdrawCommand `cmd:"" help:"End a mapping of yours."`
 	Lookup   lookupCommand   `cmd:"" help:"Ask where an address can be reached."`
 	Verify   verifyCommand   `cmd:"" help:"Verify a mapping from a file, without any network."`
+	Registry registryCommand `cmd:"" help:"Run a federation: make and sign its registry."`
+	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
+	Fsck     fsckCommand     `cmd:"" help:"Check a DP's store."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

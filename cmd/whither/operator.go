@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"whither/internal/dp"
+	"whither/internal/msp"
+	"whither/internal/prover/daemon"
+	"whither/internal/publish"
+	"whither/internal/sqlstore"
+	"whither/mapping"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// registryCommand is for those who run a federation.
+type registryCommand struct {
+	Init registryInit `cmd:"" help:"Make the folder of a new federation, with its root key."`
+	Sign registrySign `cmd:"" help:"Sign the next version of the registry from the members' folders."`
+	Show registryShow `cmd:"" help:"Show who is in a registry file."`
+}
+
+type registryInit struct {
+	Folder string `arg:"" help:"The federation's new folder." type:"path"`
+	Name   string `arg:"" help:"The federation's name, as federation.example."`
+}
+
+// Run makes the folder.
+func (c registryInit) Run(s *session) error {
+	if err := publish.Init(c.Folder, c.Name); err != nil {
+		return err
+	}
+	return s.print(map[string]string{"folder": c.Folder}, fmt.Sprintf(
+		"made %s; keep %s offline and give %s to everybody\nput each member's application into %s, then: whither registry sign %s",
+		c.Folder, publish.RootKeyFile, publish.RootFile, filepath.Join(c.Folder, publish.MembersFolder, "ID"), c.Folder))
+}
+
+type registrySign struct {
+	Folder string `arg:"" help:"The federation's folder." type:"existingdir"`
+}
+
+// Run signs.
+func (c registrySign) Run(s *session) error {
+	r, err := publish.Sign(c.Folder, s.now())
+	if err != nil {
+		return err
+	}
+	return s.print(map[string]any{"version": r.Version(), "expires": r.Expires().UTC()}, fmt.Sprintf(
+		"signed version %d, good until %s; give %s to every member", r.Version(), r.Expires().UTC().Format(time.RFC3339),
+		filepath.Join(c.Folder, publish.RegistryFile)))
+}
+
+type registryShow struct {
+	File string `arg:"" help:"A registry file." type:"existingfile"`
+	Root string `help:"Who may sign it." type:"existingfile" required:"" placeholder:"FILE"`
+}
+
+// Run verifies and shows.
+func (c registryShow) Run(s *session) error {
+	source, err := update.OpenFiles(c.File, c.Root, s.now())
+	if err != nil {
+		return err
+	}
+	r := source.Snapshot()
+	rows := [][]string{{"PARTY", "ROLE", "OPERATOR", "STANDING", "KEEPS DATA IN", "ENDPOINT"}}
+	list := []map[string]any{}
+	for _, role := range []registry.Role{registry.RoleDP, registry.RoleMSP, registry.RoleProver, registry.RoleObserver} {
+		for _, p := range r.Members(role) {
+			rows = append(rows, []string{
+				p.ID.String(), string(role), p.Operator.String(), string(p.Standing.State), strings.Join(p.Jurisdictions, " "), p.Self.Endpoint,
+			})
+			list = append(list, map[string]any{
+				"id": p.ID, "role": role, "operator": p.Operator, "standing": p.Standing.State,
+				"jurisdictions": append([]string{}, p.Jurisdictions...), "endpoint": p.Self.Endpoint,
+			})
+		}
+	}
+	digest := r.Digest()
+	if !s.json {
+		if _, err := fmt.Fprintf(s.out, "%s, version %d, digest %x, good until %s\n", r.Federation(), r.Version(), digest[:8], r.Expires().UTC().Format(time.RFC3339)); err != nil {
+			return err
+		}
+	}
+	return s.table(map[string]any{"federation": r.Federation(), "version": r.Version(), "digest": fmt.Sprintf("%x", digest), "parties": list}, rows)
+}
+
+// partyCommand is for those who run a DP, an MSP or a prover.
+type partyCommand struct {
+	Folder       string   `arg:"" help:"The party's new folder." type:"path"`
+	ID           string   `help:"Its id, a DNS name; of an MSP the provider domain." required:"" placeholder:"NAME"`
+	Role         string   `help:"dp, msp or prover." enum:"dp,msp,prover" required:""`
+	Operator     string   `help:"Who runs it, a DNS name." required:"" placeholder:"NAME"`
+	Endpoint     string   `help:"Where others reach it, as https://dp.example:8443." required:"" placeholder:"URL"`
+	Listen       string   `help:"The address to listen on; by default every one, port 8443." placeholder:"ADDR"`
+	Operations   string   `help:"The address for health and metrics; by default 127.0.0.1:9443." placeholder:"ADDR"`
+	Jurisdiction []string `help:"Countries where it keeps data, as CH." placeholder:"CC"`
+	DP           string   `help:"For an MSP: the DP that it asks." name:"dp" placeholder:"NAME"`
+	MailListen   string   `help:"For a prover: the address for mail servers; by default every one, port 25." placeholder:"ADDR"`
+}
+
+// Run makes keys, settings and an application to the federation.
+func (c partyCommand) Run(s *session) error {
+	id, err := registry.ParsePartyID(c.ID)
+	if err != nil {
+		return fmt.Errorf("%w: --id: %w", errUsage, err)
+	}
+	operator, err := registry.ParseOperator(c.Operator)
+	if err != nil {
+		return fmt.Errorf("%w: --operator: %w", errUsage, err)
+	}
+	if (c.Role == string(registry.RoleMSP)) != (c.DP != "") {
+		return fmt.Errorf("%w: --dp goes with --role msp", errUsage)
+	}
+	file, settings, err := c.make(id, s.now())
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(c.Folder, file), []byte(settings)); err != nil {
+		return err
+	}
+	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, s.now())
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("made %s\ngive the files in %s to the federation; put the registry that comes back, and its root, into %s\nthen: whither-%s -config %s",
+		c.Folder, application, filepath.Join(c.Folder, "registry"), c.Role, filepath.Join(c.Folder, file))
+	return s.print(map[string]string{"folder": c.Folder, "application": application}, text)
+}
+
+// make makes what is secret in the folder and returns the settings file.
+func (c partyCommand) make(id registry.PartyID, now time.Time) (name, settings string, err error) {
+	lines := []string{fmt.Sprintf("party = %q", c.ID)}
+	add := func(key, value string) {
+		if value != "" {
+			lines = append(lines, fmt.Sprintf("%s = %q", key, value))
+		}
+	}
+	add("listen", c.Listen)
+	add("operations", c.Operations)
+	switch registry.Role(c.Role) {
+	case registry.RoleDP:
+		name, err = dp.SettingsFile, dp.MakeKeys(c.Folder, id, now)
+	case registry.RoleMSP:
+		add("dp", c.DP)
+		name, err = msp.SettingsFile, msp.MakeKeys(c.Folder, id, now)
+	default:
+		lines = append(lines, "", "[mail]")
+		add("host", "mx."+c.ID)
+		add("listen", c.MailListen)
+		settings := daemon.Settings{Party: c.ID, Mail: daemon.MailSettings{Host: "mx." + c.ID}}
+		name, err = daemon.SettingsFile, daemon.MakeKeys(c.Folder, settings, now)
+	}
+	return name, strings.Join(lines, "\n") + "\n", err
+}
+
+// fsckCommand checks a DP's store.
+type fsckCommand struct {
+	Folder string `arg:"" help:"The DP's folder." type:"existingdir"`
+}
+
+// Run reads the whole store, judges every mapping as an asker would, and says
+// what is wrong. It changes nothing and may run beside the DP.
+func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
+	keys, err := sqlstore.LoadKeys(c.Folder)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(c.Folder, "dp.db")
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("no store in %s: %w", c.Folder, err)
+	}
+	settings, err := dp.ReadSettings(filepath.Join(c.Folder, dp.SettingsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		settings, err = dp.Settings{Registry: "../registry/registry.cose", Root: "../registry/root.toml"}, nil // a demo's
+	}
+	if err != nil {
+		return err
+	}
+	source, err := update.OpenFiles(below(c.Folder, settings.Registry), below(c.Folder, settings.Root), s.now())
+	if err != nil {
+		return err
+	}
+	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: path, Keys: keys})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	policy := mapping.PolicyAt(source.Snapshot(), s.now())
+	report, err := store.Fsck(ctx, func(u mapping.Unverified) error {
+		_, err := policy.VerifyForRenewal(u)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		_, _ = fmt.Fprintln(s.errOut, "damaged:", p)
+	}
+	if err := s.print(report, fmt.Sprintf("%d mappings, %d of them do not hold any more; %d tombstones, %d used offers, %d changes; %d damaged",
+		report.Mappings, report.Refused, report.Tombstones, report.Nonces, report.Changes, report.Damaged)); err != nil {
+		return err
+	}
+	if !report.Sound() {
+		return errors.New("the store is damaged; stop the DP and restore a backup with its keys")
+	}
+	return nil
+}
+
+// below resolves a path of a settings file.
+func below(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
