@@ -120,6 +120,7 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 	if max <= 0 {
 		return 0, nil
 	}
+	d.DB.Tidy()
 	var expired []mapping.ID
 	err := d.DB.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) error {
 		expired = expired[:0]

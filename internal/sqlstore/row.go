@@ -56,25 +56,27 @@ func (d *Directory) seal(label vault.Label, s directory.Stored) (mappingRow, err
 // mappingColumns are the columns that openMapping takes, in its order.
 const mappingColumns = "id, label, digest, until, expires, generation, key, body"
 
-// openMapping takes a row and opens it.
+// openMapping takes a row and opens it. With an error, the label and the id
+// are those of the row as far as they could be read.
 func (d *Directory) openMapping(row sqldb.Row) (vault.Label, directory.Stored, error) {
 	var r mappingRow
+	var s directory.Stored
 	var id, label, digest, key, body sql.RawBytes
 	if err := row.Scan(&id, &label, &digest, &r.until, &r.expires, &r.Generation, &key, &body); err != nil {
-		return r.label, directory.Stored{}, err
+		return r.label, s, fmt.Errorf("%w: %w", sealed.ErrCorrupt, err)
 	}
 	if len(id) != len(r.id) || len(label) != len(r.label) || len(digest) != len(r.digest) {
-		return r.label, directory.Stored{}, fmt.Errorf("%w: length of a column", sealed.ErrCorrupt)
+		return r.label, s, fmt.Errorf("%w: length of a column", sealed.ErrCorrupt)
 	}
 	r.id, r.label, r.digest = mapping.ID(id), vault.Label(label), mapping.Digest(digest)
 	r.Key, r.Body = key, body
+	s = directory.Stored{ID: r.id, Digest: r.digest, Expires: sqldb.Time(r.expires), Until: sqldb.Time(r.until)}
 	plain, err := d.Vault.Open(r.place(), r.columns(), r.Sealed)
-	s := directory.Stored{ID: r.id, Digest: r.digest, Expires: sqldb.Time(r.expires), Until: sqldb.Time(r.until)}
 	if err == nil {
 		err = parseBody(plain, &s)
 	}
 	if err != nil {
-		return r.label, directory.Stored{}, fmt.Errorf("mapping %s: %w", r.id, err)
+		return r.label, s, fmt.Errorf("mapping %s: %w", r.id, err)
 	}
 	return r.label, s, nil
 }

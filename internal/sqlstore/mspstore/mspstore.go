@@ -89,6 +89,7 @@ const forgetBatch = 512
 
 // Forget drops what need not be remembered any more at time now.
 func (m *Store) Forget(ctx context.Context, now time.Time) error {
+	m.db.Tidy()
 	for n := int64(forgetBatch); n == forgetBatch; {
 		err := m.db.Write(ctx, "forget", func(ctx context.Context, t *sqldb.Tx) (err error) {
 			n, err = t.Affect(ctx, "DELETE FROM uses WHERE nonce IN "+

@@ -294,6 +294,7 @@ func (p *Store) Sweep(ctx context.Context, now time.Time, max int) (int, error) 
 	if max <= 0 {
 		return 0, nil
 	}
+	p.DB.Tidy()
 	var n int64
 	err := p.DB.Write(ctx, "sweep", func(ctx context.Context, t *sqldb.Tx) (err error) {
 		n, err = t.Affect(ctx, "DELETE FROM challenges WHERE id IN "+

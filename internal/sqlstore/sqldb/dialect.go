@@ -35,6 +35,9 @@ type dialect struct {
 	retry func(error) bool
 	// foreign reports whether an error says that the file is no database.
 	foreign func(error) bool
+	// tidy does what can wait and must not wait for ever; what it cannot do
+	// now it does the next time.
+	tidy func(context.Context, *sql.Conn)
 	// integrity lists damage below the rows, "ok" if there is none.
 	integrity string
 }
@@ -49,6 +52,7 @@ var sqlite = dialect{
 	tables:    "SELECT count(*) FROM sqlite_master",
 	retry:     func(error) bool { return false },
 	foreign:   isNoDatabase,
+	tidy:      emptyLog,
 	integrity: "PRAGMA integrity_check(10)",
 }
 
@@ -101,6 +105,16 @@ func openSQLite(c Config) (writer, reader *sql.DB, err error) {
 	reader.SetMaxOpenConns(n)
 	reader.SetMaxIdleConns(n)
 	return writer, reader, nil
+}
+
+// emptyLog copies the write-ahead log into the file and cuts it to nothing.
+// SQLite copies by itself, but goes on over the old log, and while somebody
+// always reads it lets the log grow. Readers of an old state are waited for
+// for a moment only, since writers wait meanwhile.
+func emptyLog(ctx context.Context, c *sql.Conn) {
+	for _, s := range []string{"PRAGMA busy_timeout=100", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA busy_timeout=10000"} {
+		_, _ = c.ExecContext(ctx, s) // a disk that fails here fails the next write, too
+	}
 }
 
 // prepareSQLite turns on the write-ahead log, which stays on in the file.

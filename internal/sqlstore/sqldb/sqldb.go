@@ -140,6 +140,11 @@ func (d *DB) Write(ctx context.Context, name string, work Work) error {
 	return nil
 }
 
+// Tidy asks for the engine's housekeeping after the next write. A role asks for
+// it together with its sweeping: what was deleted stands in the log of writes
+// until then.
+func (d *DB) Tidy() { d.writer.tidy.Store(true) }
+
 // Each runs a query and hands each row to scan. One query sees one state.
 func (d *DB) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
 	s, err := d.stmt(ctx, query)
