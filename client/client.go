@@ -71,6 +71,8 @@ type Query struct {
 	Federation string             // wire.Federation…; empty: none
 	DPs        []registry.PartyID // for wire.FederationSelected
 	Compact    bool
+	// Progress, if not nil, is told how many CSIs are answered.
+	Progress func(done, all int)
 }
 
 // Located is a verified mapping and where it was found.
@@ -102,14 +104,72 @@ type Answers struct {
 }
 
 // Lookup asks through the back-end of msp, at which token signs the asker in,
-// and verifies everything that comes back.
+// and verifies everything that comes back. Many CSIs go in several requests,
+// as few as fit.
 func (c *Client) Lookup(ctx context.Context, msp registry.PartyID, token string, q Query) (Answers, error) {
+	if q.Federation == "" {
+		q.Federation = wire.FederationNone
+	}
+	var out Answers
+	for part := range batches(q.CSIs) {
+		some := q
+		some.CSIs = part
+		answers, err := c.lookup(ctx, msp, token, some)
+		if err != nil {
+			return Answers{}, err
+		}
+		out.Answers = append(out.Answers, answers.Answers...)
+		out.Asked, out.Stamp = mergeAsked(out.Asked, answers.Asked), answers.Stamp
+		if q.Progress != nil {
+			q.Progress(len(out.Answers), len(q.CSIs))
+		}
+	}
+	return out, nil
+}
+
+// maxQuestion keeps a request of CSIs below wire.MaxBody, with room for the rest.
+const maxQuestion = wire.MaxBody - 8<<10
+
+// batches yields ids in parts that fit one request each.
+func batches(ids []csi.ID) func(yield func([]csi.ID) bool) {
+	return func(yield func([]csi.ID) bool) {
+		size, from := 0, 0
+		for i, id := range ids {
+			n := len(id.Canonical()) + 3 // with the head of a CBOR text
+			if i > from && (i-from == wire.MaxLookup || size+n > maxQuestion) {
+				if !yield(ids[from:i]) {
+					return
+				}
+				size, from = 0, i
+			}
+			size += n
+		}
+		if from < len(ids) {
+			yield(ids[from:])
+		}
+	}
+}
+
+// mergeAsked keeps, for each DP, the worst that became of asking it: who
+// answered one part of a question and not the other has not answered it.
+func mergeAsked(all, more []wire.AskedDP) []wire.AskedDP {
+	for _, a := range more {
+		i := slices.IndexFunc(all, func(b wire.AskedDP) bool { return b.DP == a.DP })
+		switch {
+		case i < 0:
+			all = append(all, a)
+		case all[i].Outcome == wire.AskedAnswered:
+			all[i] = a
+		}
+	}
+	return all
+}
+
+// lookup asks one request.
+func (c *Client) lookup(ctx context.Context, msp registry.PartyID, token string, q Query) (Answers, error) {
 	r := wire.LookupRequest{MSPs: q.MSPs, Federation: q.Federation, DPs: q.DPs, Format: wire.FormatVerbose}
 	if q.Compact {
 		r.Format = wire.FormatCompact
-	}
-	if r.Federation == "" {
-		r.Federation = wire.FederationNone
 	}
 	for _, id := range q.CSIs {
 		r.CSIs = append(r.CSIs, csi.Clear{ID: id})

@@ -7,19 +7,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"whither/client"
+	"whither/client/contacts"
 	"whither/csi"
+	"whither/csi/national"
 	"whither/registry/update"
 	"whither/wire"
 )
 
 type lookupCommand struct {
-	Address    []string `arg:"" help:"Addresses, as bob@example.org."`
+	Address    []string `arg:"" optional:"" help:"Addresses and numbers, as bob@example.org or +41791234567."`
+	Contacts   string   `help:"Ask about everybody in an address book: vCard, CSV, or one address a line." type:"existingfile" placeholder:"FILE"`
+	Region     string   `help:"The country of numbers without +, as CH." placeholder:"CC"`
 	Via        string   `help:"The MSP whose back-end asks; by default your first account's." placeholder:"NAME"`
 	MSP        []string `help:"Only where reachable at this MSP." name:"msp" placeholder:"NAME"`
 	Federation string   `help:"Which other DPs to ask: none, preferred, selected, all." enum:"none,preferred,selected,all" default:"none"`
@@ -35,12 +40,11 @@ func (c lookupCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	q := client.Query{Federation: c.Federation, Compact: c.Compact}
-	for _, a := range c.Address {
-		id, err := parseCSI(a)
-		if err != nil {
-			return err
-		}
-		q.CSIs = append(q.CSIs, id)
+	if q.CSIs, err = c.questions(s); err != nil {
+		return err
+	}
+	if len(q.CSIs) > many {
+		q.Progress = func(done, all int) { _, _ = fmt.Fprintf(s.errOut, " · %d of %d\n", done, all) }
 	}
 	if q.MSPs, err = parseParties(c.MSP); err != nil {
 		return err
@@ -66,7 +70,76 @@ func (c lookupCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 	}
+	if len(q.CSIs) > many {
+		return s.printMany(answers)
+	}
 	return s.printAnswers(answers)
+}
+
+// many is from how many CSIs on progress is shown and only those who were found
+// are listed.
+const many = 20
+
+// questions collects the CSIs of the command line and the address book.
+func (c lookupCommand) questions(s *session) ([]csi.ID, error) {
+	var ids []csi.ID
+	for _, a := range c.Address {
+		id, err := parseCSI(a, c.Region)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	if c.Contacts == "" {
+		if len(ids) == 0 {
+			return nil, fmt.Errorf("%w: name an address, or give --contacts", errUsage)
+		}
+		return ids, nil
+	}
+	file, err := os.Open(c.Contacts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	r, err := contacts.NewReader(file, national.Region(c.Region))
+	if err != nil {
+		return nil, fmt.Errorf("%w: --region: %w", errUsage, err)
+	}
+	for {
+		contact, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range contact.Problems {
+			_, _ = fmt.Fprintf(s.errOut, "%s: %v\n", filepath.Base(c.Contacts), p)
+		}
+		ids = append(ids, contact.IDs...)
+	}
+	n := r.Counts()
+	_, _ = fmt.Fprintf(s.errOut, "%d contacts: %d addresses and numbers, %d repeated, %d not readable\n", n.Contacts, n.Identifiers, n.Repeated, n.Refused)
+	if len(ids) == 0 {
+		return nil, errors.New("the address book has nothing to ask about")
+	}
+	return ids, nil
+}
+
+// printMany lists who was found, and counts the rest.
+func (s *session) printMany(answers client.Answers) error {
+	if s.json {
+		return s.printAnswers(answers)
+	}
+	found := answers
+	found.Answers = slices.DeleteFunc(slices.Clone(answers.Answers), func(a client.Answer) bool {
+		return a.Outcome == wire.OutcomeNone && len(a.Refused) == 0
+	})
+	if err := s.printAnswers(found); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(s.out, "%d of %d found\n", len(found.Answers), len(answers.Answers))
+	return err
 }
 
 // saveFirst writes the first mapping of the answers as an export file.

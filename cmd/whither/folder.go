@@ -16,7 +16,9 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"whither/client"
+	"whither/client/contacts"
 	"whither/csi"
+	"whither/csi/national"
 	"whither/internal/keyfile"
 	"whither/key"
 	"whither/mapping"
@@ -228,15 +230,10 @@ func (f *folder) ownIDs() ([]string, error) {
 	return ids, nil
 }
 
-// parseCSI reads what a person types: a URI, an address, or a number with +.
-func parseCSI(s string) (csi.ID, error) {
-	switch {
-	case strings.HasPrefix(s, "+"):
-		s = "tel:" + s
-	case strings.Contains(s, "@") && !strings.Contains(s, ":"):
-		s = "mailto:" + s
-	}
-	id, err := csi.Parse(s)
+// parseCSI reads what a person types: a URI, an address, or a number, which
+// without + needs a region.
+func parseCSI(s, region string) (csi.ID, error) {
+	id, err := contacts.Identifier(s, national.Region(region))
 	if err != nil {
 		return csi.ID{}, fmt.Errorf("%w: %w", errUsage, err)
 	}

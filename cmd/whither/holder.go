@@ -112,7 +112,7 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 
 // wish collects what an enrolment needs from the folder.
 func (f *folder) wish(address string, msps, tags, residency []string) (client.Wish, error) {
-	id, err := parseCSI(address)
+	id, err := parseCSI(address, "")
 	if err != nil {
 		return client.Wish{}, err
 	}

@@ -182,7 +182,7 @@ func id(t *testing.T, name string) registry.PartyID {
 
 func parse(t *testing.T, address string) csi.ID {
 	t.Helper()
-	c, err := parseCSI(address)
+	c, err := parseCSI(address, "")
 	if err != nil {
 		t.Fatal(err)
 	}

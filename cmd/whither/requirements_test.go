@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -483,4 +484,32 @@ func (f *federation) forgedRegistry(t *testing.T) *registry.Snapshot {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// TestR09AddressBook asks about a whole address book, in two requests.
+func TestR09AddressBook(t *testing.T) {
+	f := start(t)
+	var book strings.Builder
+	book.WriteString("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Somebody\r\nEMAIL:" + address + "\r\nTEL:079 123 45 67\r\nTEL:nonsense\r\nEND:VCARD\r\n")
+	for i := range 1100 {
+		fmt.Fprintf(&book, "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Nobody\r\nEMAIL:nobody-%d@%s\r\nEND:VCARD\r\n", i, world.MailDomain)
+	}
+	path := filepath.Join(t.TempDir(), "book.vcf")
+	if err := os.WriteFile(path, []byte(book.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, progress := f.run(t, filepath.Join(f.dir, "people", asker), 0, "lookup", "--contacts", path, "--region", "CH")
+	for _, want := range []string{"mimi://" + world.MSPA, "mimi://" + world.MSPC, "2 of 1102 found"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in %s", want, out)
+		}
+	}
+	for _, want := range []string{"1102 of 1102", "1101 contacts: 1102 addresses and numbers, 0 repeated, 1 not readable", "line 6"} {
+		if !strings.Contains(progress, want) {
+			t.Errorf("%q is missing in %s", want, progress)
+		}
+	}
+	if _, stderr := f.run(t, filepath.Join(f.dir, "people", asker), 2, "lookup", "079 123 45 67"); !strings.Contains(stderr, "country") {
+		t.Errorf("a number without region: %s", stderr)
+	}
 }
