@@ -75,3 +75,9 @@ func (r rowOf) Scan(dest ...any) error {
 	}
 	return nil
 }
+
+// The codec of bodies.
+var (
+	AppendBody = appendBody
+	ParseBody  = parseBody
+)

@@ -121,7 +121,7 @@ func New(k Keys) (*Vault, error) {
 }
 
 // Format prints a redaction for every verb.
-func (v *Vault) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "vault.Vault(redacted)") }
+func (Vault) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "vault.Vault(redacted)") }
 
 // Current is the generation under which rows are sealed.
 func (v *Vault) Current() uint32 { return v.current }
