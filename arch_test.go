@@ -42,7 +42,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
+			"client", "client/choice", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
 			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
@@ -50,7 +50,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/world", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/demo", "internal/world", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -106,6 +106,7 @@ var rules = house{
 		"internal/sqlstore/mspstore":    "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore": "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/storetest":            "internal/world/worldtest",
+		"internal/demo":                 "internal/world",
 		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/desk internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":      "internal/world",
 		"internal/simulate":             "internal/world",

@@ -20,8 +20,16 @@ import (
 	"whither/csi"
 	"whither/internal/party"
 	"whither/internal/pinned"
+	"whither/internal/world"
 	"whither/registry"
 	"whither/registry/update"
+)
+
+// The people of the demo.
+const (
+	asker   = "alice"
+	address = "bob@" + world.MailDomain
+	nobody  = "nobody@" + world.MailDomain
 )
 
 // federation is a demo that runs in a process of its own. Tests know of it
