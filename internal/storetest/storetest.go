@@ -1,10 +1,11 @@
-// Package storetest is the suite that every store must pass: what the contracts
-// of [directory.Store], [prover.Store] and [cosigner.Used] promise, method by
-// method, under faults, races and random histories. A store of another engine
-// passes it by being opened here.
+// Package storetest is the suite that every store of a DP and of an MSP must
+// pass: what the contracts of [directory.Store] and [cosigner.Used] promise,
+// method by method, under faults, races and random histories. A store of
+// another engine passes it by being opened here.
 //
 // It does not test what an engine promises by itself, as durability over a
-// crash; that stands beside each engine.
+// crash; that stands beside each engine. The suite of a prover's stores stands
+// in package internal/prover, beside the one that it keeps in memory.
 package storetest
 
 import (

@@ -1,3 +1,4 @@
+// The contract of the store is tested in package internal/prover.
 package proverstore_test
 
 import (
@@ -10,16 +11,14 @@ import (
 	"whither/internal/prover"
 	"whither/internal/sqlstore/proverstore"
 	"whither/internal/sqlstore/sealed"
-	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
-	"whither/internal/storetest"
 	"whither/internal/world/worldtest"
 	"whither/possession"
 )
 
-func open(t testing.TB, folder string, keys vault.Keys, fault func(string) sqldb.Fault) *proverstore.Store {
+func open(t testing.TB, folder string, keys vault.Keys) *proverstore.Store {
 	t.Helper()
-	s, err := proverstore.Open(t.Context(), sealed.Options{Path: filepath.Join(folder, "prover.db"), Keys: keys, Fault: fault})
+	s, err := proverstore.Open(t.Context(), sealed.Options{Path: filepath.Join(folder, "prover.db"), Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,17 +30,6 @@ func closed(t testing.TB, s *proverstore.Store) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestStore(t *testing.T) {
-	keys, err := vault.MakeKeys(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	storetest.Prover(t, func(t testing.TB, fault func(string) sqldb.Fault) (prover.Store, func()) {
-		s := open(t, t.TempDir(), keys, fault)
-		return s, func() { closed(t, s) }
-	})
 }
 
 // TestStolenFilesTellNothing looks for what a challenge says in the files, and
@@ -58,7 +46,7 @@ func TestStolenFilesTellNothing(t *testing.T) {
 		Purpose: possession.PurposeEnrol, CSI: worldtest.CSI(t, "mailto:alice@example.org"), Holder: worldtest.Key(t, "alice").Public(),
 		Nonce: [possession.NonceSize]byte(bytes.Repeat([]byte("nonce 8."), 6)), Started: now, Expires: now.Add(time.Hour), State: prover.Waiting, Next: now,
 	}
-	s := open(t, folder, keys, nil)
+	s := open(t, folder, keys)
 	if err := s.Start(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +75,13 @@ func TestStolenFilesTellNothing(t *testing.T) {
 	if keys, err = vault.LoadKeys(keyFolder); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, folder, keys, nil)
+	s = open(t, folder, keys)
 	if n, err := s.Rewrap(t.Context(), 10); n != 1 || err != nil {
 		t.Errorf("rewrapped %d, %v", n, err)
 	}
 	closed(t, s)
 	delete(keys.Generations, 1)
-	s = open(t, folder, keys, nil)
+	s = open(t, folder, keys)
 	defer closed(t, s)
 	if got, err := s.ByMailbox(t.Context(), c.Mailbox); err != nil || got.ID != c.ID || string(got.Receipt) != "the receipt" {
 		t.Errorf("receipt %q, %v", got.Receipt, err)
