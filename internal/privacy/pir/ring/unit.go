@@ -173,8 +173,8 @@ func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 	for _, k := range keys {
 		for len(k) >= Lanes {
 			n := min(run, len(k)-Lanes+1)
-			for j := 0; j < Lanes; j += 4 {
-				dotLanes((*[4]wide)(sums[j:]), digits[:n*RowBytes], k[j:], j/2*13)
+			for j := 0; j < Lanes; j += 2 {
+				sums[j], sums[j+1] = dotPair(sums[j], sums[j+1], digits[j/2*13:], k[j:j+n+1])
 			}
 			digits, k = digits[n*RowBytes:], k[n:]
 		}
@@ -184,18 +184,15 @@ func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 	}
 }
 
-// dotLanes adds four lanes, of which the digits are at byte at of each row. Four
-// sums are what fits into registers.
-func dotLanes(sums *[4]wide, rows []byte, key []uint64, at int) {
-	const mask = 1<<52 - 1
-	s0, s1, s2, s3 := sums[0], sums[1], sums[2], sums[3]
-	for ; len(rows) >= RowBytes; rows, key = rows[RowBytes:], key[1:] {
-		d := (*[26]byte)(rows[at:])
-		w := (*[4]uint64)(key)
-		s0 = s0.add(binary.LittleEndian.Uint64(d[0:])&mask, w[0])
-		s1 = s1.add(binary.LittleEndian.Uint64(d[5:])>>12, w[1])
-		s2 = s2.add(binary.LittleEndian.Uint64(d[13:])&mask, w[2])
-		s3 = s3.add(binary.LittleEndian.Uint64(d[18:])>>12, w[3])
+// dotPair adds two lanes, of which the digits begin each row. Two sums, two
+// slices and the operands of a multiplication are what fits into registers.
+func dotPair(s, t wide, rows []byte, key []uint64) (wide, wide) {
+	x := key[0]
+	for i, y := range key[1:] {
+		d := (*[13]byte)(rows[i*RowBytes:])
+		s = s.add(binary.LittleEndian.Uint64(d[0:])&(1<<52-1), x)
+		t = t.add(binary.LittleEndian.Uint64(d[5:])>>12, y)
+		x = y
 	}
-	sums[0], sums[1], sums[2], sums[3] = s0, s1, s2, s3
+	return s, t
 }
