@@ -42,12 +42,13 @@ func TestRun(t *testing.T) {
 }
 
 func TestOPRF(t *testing.T) {
-	res, err := private.OPRF(t.Context(), 16, 3, time.Now)
+	const rounds = 11
+	res, err := private.OPRF(t.Context(), 64, rounds, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", res)
-	if s := res.Ratios["oprf_batch_over_2n_mults"]; s.Rounds != 3 || s.Min <= 0 {
+	if s := res.Ratios["oprf_batch_over_2n_mults"]; s.Rounds != rounds || s.Min <= 0 {
 		t.Errorf("%+v", s)
 	}
 }
