@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 
 func TestOPRF(t *testing.T) {
 	const rounds = 11
-	res, err := private.OPRF(t.Context(), 64, rounds, time.Now)
+	res, err := private.OPRF(t.Context(), 16, rounds, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

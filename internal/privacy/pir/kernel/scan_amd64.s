@@ -106,7 +106,8 @@ step:
 
 // func streamVNNI(matrix, planes *byte, acc *uint32, steps, groups int)
 //
-// The same, asking for the page ahead. Prefetches may run past the matrix:
+// The same, asking twice for what comes: half a page ahead into the first-level
+// cache, two pages ahead into the second. Prefetches may run past the matrix:
 // they cannot fault.
 TEXT ·streamVNNI(SB), NOSPLIT, $0-40
 	ARGUMENTS
@@ -115,10 +116,14 @@ group:
 	CLEAR
 
 step:
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4160(SI)
-	PREFETCHT0 4224(SI)
-	PREFETCHT0 4288(SI)
+	PREFETCHT1 8192(SI)
+	PREFETCHT1 8256(SI)
+	PREFETCHT1 8320(SI)
+	PREFETCHT1 8384(SI)
+	PREFETCHT0 2048(SI)
+	PREFETCHT0 2112(SI)
+	PREFETCHT0 2176(SI)
+	PREFETCHT0 2240(SI)
 	STEP
 	DECQ CX
 	JNZ  step

@@ -160,17 +160,21 @@ loop:
 	VPERMB z, Z16, z \
 	VPSRLVQ Z17, z, z
 
-// func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64)
+// func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64, ahead int)
+//
+// Digits are asked for twice: into the second-level cache four times as far
+// ahead as into the first. Prefetches may run past the digits: they cannot fault.
 //
 // The window moves by one word per row, so all but one in eight loads of the
 // key cross a cache line; they are hidden behind the stream of digits.
-TEXT ·dot(SB), NOSPLIT, $0-48
+TEXT ·dot(SB), NOSPLIT, $0-56
 	MOVQ digits+0(FP), SI
 	MOVQ key+8(FP), DI
 	MOVQ steps+16(FP), CX
 	MOVQ lo+24(FP), R8
 	MOVQ hi+32(FP), R9
 	MOVQ shuffle+40(FP), BX
+	MOVQ ahead+48(FP), R10
 	VMOVDQU64 (BX), Z16
 	VMOVDQU64 64(BX), Z17
 	MOVQ $0xfffffffffffff, AX // 52 bytes: not beyond the last row
@@ -185,10 +189,14 @@ TEXT ·dot(SB), NOSPLIT, $0-48
 	VMOVDQU64 192(R9), Z7
 
 loop:
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4160(SI)
-	PREFETCHT0 4224(SI)
-	PREFETCHT0 4288(SI)
+	PREFETCHT1 (SI)(R10*4)
+	PREFETCHT1 64(SI)(R10*4)
+	PREFETCHT1 128(SI)(R10*4)
+	PREFETCHT1 192(SI)(R10*4)
+	PREFETCHT0 (SI)(R10*1)
+	PREFETCHT0 64(SI)(R10*1)
+	PREFETCHT0 128(SI)(R10*1)
+	PREFETCHT0 192(SI)(R10*1)
 	VMOVDQU64 (DI), Z8
 	VMOVDQU64 64(DI), Z9
 	VMOVDQU64 128(DI), Z10
@@ -223,4 +231,11 @@ loop:
 	VMOVDQU64 Z6, 128(R9)
 	VMOVDQU64 Z7, 192(R9)
 	VZEROUPPER
+	RET
+
+// func maker() uint32
+TEXT ·maker(SB), NOSPLIT, $0-4
+	XORL AX, AX
+	CPUID
+	MOVL BX, ret+0(FP)
 	RET

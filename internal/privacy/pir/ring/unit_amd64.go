@@ -11,6 +11,22 @@ import (
 var hasIFMA = cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ &&
 	cpu.X86.HasAVX512BW && cpu.X86.HasAVX512IFMA && cpu.X86.HasAVX512VBMI
 
+// ahead is the distance, in bytes, at which packing asks for its digits. On
+// other makers' cores it is zero, which asks for what is loaded anyway: there
+// the hardware follows the stream better than software does.
+var ahead = distance()
+
+func distance() int {
+	const intel = 'G' | 'e'<<8 | 'n'<<16 | 'u'<<24 // "GenuineIntel", as CPUID gives it
+	if maker() == intel {
+		return 4096
+	}
+	return 0
+}
+
+// maker returns the first four letters of the name of the maker of the CPU.
+func maker() uint32
+
 // vectorTables holds the roots in the layout of the assembly, each beside its
 // 52-bit quotient floor(w*2^52/Q).
 //
@@ -115,7 +131,7 @@ func dotIFMA(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 			continue
 		}
 		_ = digits[steps*RowBytes-1]
-		dot(&digits[0], &k[0], steps, &lo, &hi, &vector.shuffle)
+		dot(&digits[0], &k[0], steps, &lo, &hi, &vector.shuffle, ahead)
 		digits = digits[steps*RowBytes:]
 	}
 	settleIFMA(out[:], lo[:], hi[:])
@@ -140,4 +156,4 @@ func settle(dst, lo, hi *uint64, n int, consts *[6]uint64)
 func digits(p *Poly)
 
 //go:noescape
-func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64)
+func dot(digits *byte, key *uint64, steps int, lo, hi *[Lanes]uint64, shuffle *[16]uint64, ahead int)
