@@ -36,7 +36,7 @@ const (
 	AVX2
 	// VNNI needs AVX-512 and multiplies bytes: the query in four planes.
 	VNNI
-	// VNNIAhead is VNNI with software prefetch. It reads a third faster on
+	// VNNIAhead is VNNI with software prefetch. It reads up to half faster on
 	// Intel's cores and half as fast on AMD's.
 	VNNIAhead
 )
