@@ -41,6 +41,9 @@ type Wish struct {
 	// Replaces is the mapping that this one takes the place of, if any. Its
 	// receipts are used again; nothing is proved anew.
 	Replaces *mapping.Verified
+	// Beside is another mapping of this CSI under this key, to whose lineage
+	// this one belongs; nil for a person's first.
+	Beside *mapping.Verified
 }
 
 // Progress is told of each step of an enrolment, for people to watch.
@@ -227,6 +230,9 @@ func (c *Client) compose(w Wish, e *Enrolment) (mapping.Claims, error) {
 		}
 	}
 	claims.Expires = newest.Add(mapping.MaxLife)
+	if w.Beside != nil {
+		claims.Lineage, claims.First = w.Beside.Claims().Lineage, false
+	}
 	if old := w.Replaces; old != nil {
 		o := old.Claims()
 		claims.ID, claims.Lineage, claims.First = o.ID, o.Lineage, false

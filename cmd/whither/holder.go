@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,32 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if wish.Beside, err = f.beside(wish); err != nil {
+		return err
+	}
 	return f.enrol(ctx, s, wish, c.Desk, c.Timeout)
+}
+
+// beside returns a mapping that the person has of the same CSI, so that a
+// second one joins its lineage; nil if there is none.
+func (f *folder) beside(w client.Wish) (*mapping.Verified, error) {
+	ids, err := f.ownIDs()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		v, _, err := f.loadOwn(id)
+		if err != nil || v.Claims().CSI != w.CSI || v.Claims().Holder != w.Key.Public() {
+			continue // a mapping that does not hold any more holds nothing up
+		}
+		for _, e := range v.Claims().Entries {
+			if slices.Contains(w.MSPs, e.Provider) {
+				return nil, fmt.Errorf("you are enrolled at %s already; see whither list, and use whither replace %s", e.Provider, id[:8])
+			}
+		}
+		return &v, nil
+	}
+	return nil, nil
 }
 
 // wish collects what an enrolment needs from the folder.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -317,6 +318,48 @@ func TestR09Outcomes(t *testing.T) {
 	}
 	if got := f.answers(t, address, "--msp", world.MSPA); got[0]["outcome"] != wire.OutcomeOne {
 		t.Errorf("filtered by its MSP: %v", got[0]["outcome"])
+	}
+}
+
+// TestR09SeveralMappingsOfOnePerson enrols the holder's number at a second MSP
+// and then puts a set of both into one mapping.
+func TestR09SeveralMappingsOfOnePerson(t *testing.T) {
+	f := start(t)
+	dir, number := filepath.Join(f.dir, "people", "bob"), "+41791234567"
+	mine := func() (ids []string) {
+		t.Helper()
+		out, _ := f.run(t, dir, 0, "--json", "list")
+		var list []struct{ ID, CSI string }
+		if err := json.Unmarshal([]byte(out), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range list {
+			if m.CSI == "tel:"+number {
+				ids = append(ids, m.ID)
+			}
+		}
+		return ids
+	}
+	first := mine()
+	if _, stderr := f.run(t, dir, 1, "enrol", number, "--msp", world.MSPC, "--desk", f.page); !strings.Contains(stderr, "whither replace "+first[0][:8]) {
+		t.Errorf("enrolled twice at one MSP: %s", stderr)
+	}
+	f.run(t, dir, 0, "enrol", number, "--msp", world.MSPA, "--tag", "Business", "--desk", f.page)
+	if got := f.answers(t, number); got[0]["outcome"] != wire.OutcomeMany {
+		t.Errorf("two mappings: %v", got[0]["outcome"])
+	}
+	for _, id := range mine() {
+		if id != first[0] {
+			f.run(t, dir, 0, "withdraw", id)
+		}
+	}
+	f.run(t, dir, 0, "replace", first[0], "--msp", world.MSPA, "--msp", world.MSPC)
+	if got := f.answers(t, number); got[0]["outcome"] != wire.OutcomeSeveral {
+		t.Errorf("a set: %v", got[0]["outcome"])
+	}
+	f.run(t, dir, 0, "replace", first[0], "--msp", world.MSPC)
+	if got := f.answers(t, number); got[0]["outcome"] != wire.OutcomeOne {
+		t.Errorf("one again: %v", got[0]["outcome"])
 	}
 }
 
