@@ -173,7 +173,12 @@ func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 	for _, k := range keys {
 		for len(k) >= Lanes {
 			n := min(run, len(k)-Lanes+1)
+			// Each pass asks for its share of the next run.
+			next := digits[min(len(digits), n*RowBytes):]
 			for j := 0; j < Lanes; j += 2 {
+				const share = run * RowBytes / (Lanes / 2)
+				at := min(j/2*share, len(next))
+				touch(next[at:min(at+share, len(next))])
 				sums[j], sums[j+1] = dotPair(sums[j], sums[j+1], digits[j/2*13:], k[j:j+n+1])
 			}
 			digits, k = digits[n*RowBytes:], k[n:]
@@ -182,6 +187,19 @@ func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 	for j, s := range sums {
 		out[j] = reduce128(s.hi, s.lo)
 	}
+}
+
+// touch loads a byte of every cache line, so that the next run is on its way
+// while this one is worked on: Go has no prefetch. Being a call of its own keeps
+// the loads from being removed.
+//
+//go:noinline
+func touch(b []byte) (x byte) {
+	for len(b) >= 64 {
+		x |= b[0]
+		b = b[64:]
+	}
+	return x
 }
 
 // dotPair adds two lanes, of which the digits begin each row. Two sums, two
