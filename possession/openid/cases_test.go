@@ -81,10 +81,16 @@ func newDraft(t testing.TB) *draft {
 		t:      t,
 		header: []member{{"alg", `"ES256"`}, {"kid", `"p256"`}, {"typ", `"JWT"`}},
 		claims: []member{
-			{"iss", `"` + issuerURL + `"`}, {"sub", `"248289761001"`}, {"aud", `"` + clientID + `"`},
+			{"iss", `"` + issuerURL + `"`},
+			{"sub", `"248289761001"`},
+			{"aud", `"` + clientID + `"`},
 			{"nonce", `"` + openid.Nonce(response(t, address, 'a', 1)) + `"`},
-			{"auth_time", "1799999990"}, {"iat", "1799999995"}, {"exp", "1800003595"},
-			{"email", `"alice@example.org"`}, {"email_verified", "true"}, {"preferred_username", `"alice"`},
+			{"auth_time", "1799999990"},
+			{"iat", "1799999995"},
+			{"exp", "1800003595"},
+			{"email", `"alice@example.org"`},
+			{"email_verified", "true"},
+			{"preferred_username", `"alice"`},
 		},
 		key: "p256",
 		issuers: map[string]provider{
@@ -418,7 +424,9 @@ func refusedKeys() []vectorCase {
 			d.provider(func(p *provider) { p.Keys = strings.Replace(p.Keys, `"kid":"p256"`, `"kid":"p256","d":"AAAA"`, 1) })
 		}, openid.ErrKeySet},
 		{"key-set-with-shared-secret", func(d *draft) {
-			d.provider(func(p *provider) { p.Keys = strings.Replace(p.Keys, `{"keys":[`, `{"keys":[{"kty":"oct","k":"AAAA"},`, 1) })
+			d.provider(func(p *provider) {
+				p.Keys = strings.Replace(p.Keys, `{"keys":[`, `{"keys":[{"kty":"oct","k":"AAAA"},`, 1)
+			})
 		}, openid.ErrKeySet},
 		{"key-not-on-curve", func(d *draft) {
 			d.provider(func(p *provider) {

@@ -190,12 +190,10 @@ func checkChain(leaf *x509.Certificate, given []*x509.Certificate, want Want) (*
 // weakHash reports whether a certificate is signed with a hash in which
 // collisions are found. Signatures of roots over themselves mean nothing.
 func weakHash(c *x509.Certificate) bool {
-	switch c.SignatureAlgorithm {
-	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
-		return true
-	}
-	return false
+	return slices.Contains(broken, c.SignatureAlgorithm)
 }
+
+var broken = []x509.SignatureAlgorithm{x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA}
 
 // checkLinks checks what package x509 does not.
 func checkLinks(chain []*x509.Certificate, want Want) error {
@@ -234,6 +232,8 @@ func translate(err error) error {
 			return ErrConstraint
 		case x509.IncompatibleUsage, x509.CANotAuthorizedForExtKeyUsage:
 			return ErrPurpose
+		default:
+			return ErrChain
 		}
 	}
 	return ErrChain
