@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "possession/openid", "possession/smime", "mapping", "wire"},
+		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "mapping", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "translog",
@@ -82,6 +82,7 @@ var rules = house{
 		"internal/jws":                  "key",
 		"registry":                      "internal/canon internal/cose key",
 		"possession/mail":               "possession",
+		"possession/observe":            "possession/mail possession/openid",
 		"possession/smime":              "possession/mail",
 		"mapping":                       "possession",
 		"wire":                          "possession mapping",
