@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "mapping", "wire"},
+		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir/tnauth", "mapping", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "translog",
@@ -210,6 +210,7 @@ var rules = house{
 		"csi":                         "golang.org/x/net/idna golang.org/x/text/...",
 		"possession/mail":             "github.com/emersion/go-message/...",
 		"possession/smime":            "golang.org/x/crypto/cryptobyte/...",
+		"possession/stir/tnauth":      "golang.org/x/crypto/cryptobyte/...",
 		"internal/privacy/oprf":       "github.com/cloudflare/circl/...",
 		"internal/privacy/pir/kernel": "golang.org/x/sys/cpu",
 		"internal/privacy/pir/ring":   "golang.org/x/sys/cpu",

@@ -6,6 +6,7 @@
 //	mail/     replies to a mail challenge
 //	mapping/  mappings and withdrawals, docs/spec/mapping.md
 //	registry/ registry files, docs/spec/registry.md
+//	stir/     telephone evidence, docs/spec/stir.md
 //
 // Each folder has vectors that must be accepted and vectors that must be
 // refused, with the kind of the refusal, and says in a README.md what their
