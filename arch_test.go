@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "wire"},
+		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "translog",
@@ -84,6 +84,7 @@ var rules = house{
 		"possession/mail":               "possession",
 		"possession/observe":            "possession/mail possession/openid",
 		"possession/smime":              "possession/mail",
+		"possession/stir":               "possession possession/stir/chain possession/stir/jose possession/stir/passport possession/stir/tnauth",
 		"possession/stir/chain":         "possession/stir/tnauth",
 		"possession/stir/passport":      "possession/stir/jose possession/stir/tnauth",
 		"possession/stir/stirtest":      "possession/stir/chain possession/stir/tnauth",
