@@ -87,8 +87,8 @@ func TestReplayGivesTheSameAnswer(t *testing.T) {
 	}
 }
 
-// TestServerCannotMixEpochs gives answers of other versions of a table.
-func TestServerCannotMixEpochs(t *testing.T) {
+// TestR14ServerCannotMixEpochs gives answers of other versions of a table.
+func TestR14ServerCannotMixEpochs(t *testing.T) {
 	x := small(t)
 	q := question(t, x.snapshot.Params())
 	good := x.answer(t, q.Query())
@@ -117,9 +117,9 @@ func TestServerCannotMixEpochs(t *testing.T) {
 	}
 }
 
-// TestAlteredBodyIsNoError: whatever a server writes into the bodies, the
+// TestR14AlteredBodyIsNoError: whatever a server writes into the bodies, the
 // client gets bytes and no error that could show in what it does next.
-func TestAlteredBodyIsNoError(t *testing.T) {
+func TestR14AlteredBodyIsNoError(t *testing.T) {
 	x := small(t)
 	q := question(t, x.snapshot.Params())
 	answer := x.answer(t, q.Query())
@@ -135,9 +135,9 @@ func TestAlteredBodyIsNoError(t *testing.T) {
 	}
 }
 
-// TestSeedsDoNotRepeat holds that every field, and every block, changes the
+// TestR14SeedsDoNotRepeat holds that every field, and every block, changes the
 // public randomness: a repeated block would show the difference of columns.
-func TestSeedsDoNotRepeat(t *testing.T) {
+func TestR14SeedsDoNotRepeat(t *testing.T) {
 	base := pir.Identity{DP: "dp.example", Shard: 1, Table: 2, Epoch: 3}
 	ids := []pir.Identity{base}
 	for _, change := range []func(*pir.Identity){

@@ -29,11 +29,11 @@ var secretFlow = map[string]map[string][]string{
 	"ring/unit.go": {"AddMul": {"s", "x", "y"}, "Settle": {"s", "dst"}, "SubMul": {"dst", "x", "y"}, "Digits": {"p"}},
 }
 
-// TestClientStepsDoNotDependOnSecrets reads the source of everything that a
+// TestR14ClientStepsDoNotDependOnSecrets reads the source of everything that a
 // client does with secrets: no branch, loop bound, index or division may
 // depend on one. What it cannot see is what the compiler makes of it; the code
 // leaves it nothing to branch on, and the assembly has fixed loops only.
-func TestClientStepsDoNotDependOnSecrets(t *testing.T) {
+func TestR14ClientStepsDoNotDependOnSecrets(t *testing.T) {
 	for file, functions := range secretFlow {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {

@@ -155,7 +155,7 @@ func TestEnginesAgree(t *testing.T) {
 	}
 }
 
-func TestSecretServesOnce(t *testing.T) {
+func TestR14SecretServesOnce(t *testing.T) {
 	x := newTable(t, pir.BestEngine(1), 24, []pir.Band{{Rows: 4, Cols: 64}}, sealed)
 	q, err := pir.Ask(rand.Reader, x.snapshot.Params(), []int{5}, nil)
 	if err != nil {

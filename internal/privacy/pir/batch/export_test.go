@@ -34,3 +34,9 @@ func ParseOwnStash(s Shape, b []byte) (int, error) {
 	}
 	return len(x.bytes) / x.record, nil
 }
+
+// PlacesUnder returns where a key is under a salt, and its mark.
+func PlacesUnder(salt [saltSize]byte, s Shape, k slot.Key) (buckets, columns []int, mark []byte) {
+	p := (&Layout{Shape: s, salt: salt}).places(&k)
+	return p.bucket[:], p.column[:], p.mark[:]
+}

@@ -191,9 +191,9 @@ func TestFloodIsSpread(t *testing.T) {
 	}
 }
 
-// TestAlteredSlotIsNotFound plays a server that changes cells. The client gets
+// TestR14AlteredSlotIsNotFound plays a server that changes cells. The client gets
 // a normal answer: it cannot react, so there is nothing to learn from it.
-func TestAlteredSlotIsNotFound(t *testing.T) {
+func TestR14AlteredSlotIsNotFound(t *testing.T) {
 	e := []keyword.Entry{{Key: key(1), Value: []byte("value")}}
 	x := build(t, config(presence), e)
 	b := keyword.BuilderOf(x)
