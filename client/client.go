@@ -23,6 +23,7 @@ import (
 	"whither/csi"
 	"whither/internal/pinned"
 	"whither/mapping"
+	"whither/problem"
 	"whither/registry"
 	"whither/wire"
 )
@@ -114,7 +115,7 @@ func (c *Client) Lookup(ctx context.Context, msp registry.PartyID, token string,
 	for part := range batches(q.CSIs) {
 		some := q
 		some.CSIs = part
-		answers, err := c.lookup(ctx, msp, token, some)
+		answers, err := c.split(ctx, msp, token, some)
 		if err != nil {
 			return Answers{}, err
 		}
@@ -125,6 +126,28 @@ func (c *Client) Lookup(ctx context.Context, msp registry.PartyID, token string,
 		}
 	}
 	return out, nil
+}
+
+// split asks in halves where one answer would be too large.
+func (c *Client) split(ctx context.Context, msp registry.PartyID, token string, q Query) (Answers, error) {
+	answers, err := c.lookup(ctx, msp, token, q)
+	if len(q.CSIs) == 1 || !errors.Is(err, problem.Error(problem.TooLarge)) {
+		return answers, err
+	}
+	half := q
+	half.CSIs = q.CSIs[:len(q.CSIs)/2]
+	first, err := c.split(ctx, msp, token, half)
+	if err != nil {
+		return Answers{}, err
+	}
+	half.CSIs = q.CSIs[len(q.CSIs)/2:]
+	second, err := c.split(ctx, msp, token, half)
+	if err != nil {
+		return Answers{}, err
+	}
+	second.Answers = append(first.Answers, second.Answers...)
+	second.Asked = mergeAsked(first.Asked, second.Asked)
+	return second, nil
 }
 
 // maxQuestion keeps a request of CSIs below wire.MaxBody, with room for the rest.

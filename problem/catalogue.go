@@ -47,6 +47,7 @@ const (
 	SequenceConflict  Kind = "sequence-conflict"
 	WithdrawalForeign Kind = "withdrawal-foreign"
 	Residency         Kind = "residency"
+	CSIFull           Kind = "csi-full"
 
 	// About evidence.
 	ReceiptMalformed  Kind = "receipt-malformed"
@@ -146,6 +147,7 @@ var catalogue = [...]Row{
 	{SequenceConflict, 409, "The mapping does not follow the one that lives here", RetryFresh, "fetch the live mapping; take its sequence plus one and its digest as predecessor"},
 	{WithdrawalForeign, 422, "The withdrawal is not the holder's for this mapping", RetryNever, "sign it with the mapping's holder key, over its id and payload digest"},
 
+	{CSIFull, 409, "The CSI has as many mappings as it may", RetryNever, "withdraw a mapping, or put several MSPs into one"},
 	{Residency, 422, "The mapping may not be kept where this DP keeps data", RetryNever, "allow the jurisdictions that the DP's offer names, or use another DP"},
 
 	{ReceiptMalformed, 422, "A receipt is malformed", RetryNever, "compare it with docs/spec/evidence.md and its vectors"},

@@ -344,7 +344,7 @@ var selfCases = []vectorCase{
 		d.dp().self[2] = d.now.Unix() + 121
 		d.dp().selfParams.Time = d.now.Unix() + 121
 	}},
-	{name: "self record with an unknown member", why: "Not of this version.", expect: "content", bend: func(d *draft) { d.dp().self[6] = 1 }},
+	{name: "self record with an unknown member", why: "Not of this version.", expect: "content", bend: func(d *draft) { d.dp().self[9] = 1 }},
 	{name: "endpoint without tls", why: "Plain HTTP is no endpoint.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "http://dp.example:8443" }},
 	{name: "endpoint with a path", why: "Paths are those of the messages.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://dp.example:8443/x" }},
 	{name: "endpoint with a query", why: "As before.", expect: "content", bend: func(d *draft) { d.dp().self[3] = "https://dp.example:8443?x" }},

@@ -120,7 +120,7 @@ func (u Unverified) checkRoots(root Root) error {
 	good := make(map[key.Public]bool)
 	for i, sig := range u.message.Signatures {
 		for _, k := range root.Keys {
-			if sig.Role == signRoot && sig.KID == k.ID() && u.message.Verify(i, key.LabelRegistry, k) == nil {
+			if sig.Params == (cose.Params{Role: signRoot, Time: sig.Time}) && sig.KID == k.ID() && u.message.Verify(i, key.LabelRegistry, k) == nil {
 				good[k] = true
 			}
 		}
@@ -180,7 +180,7 @@ func openSelf(e Entry, now time.Time) (Self, error) {
 	if err != nil {
 		return fail(err.Error())
 	}
-	if m.Signature.Role != signSelf || m.Signature.KID != e.Grant.OperatorKey.ID() ||
+	if m.Signature.Params != (cose.Params{Role: signSelf, Time: m.Signature.Time}) || m.Signature.KID != e.Grant.OperatorKey.ID() ||
 		m.Verify(key.LabelSelf, e.Grant.OperatorKey) != nil {
 		return fail("not signed by the operator key of its grant")
 	}
@@ -194,6 +194,9 @@ func openSelf(e Entry, now time.Time) (Self, error) {
 	u, err := url.Parse(self.Endpoint)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
 		return fail("endpoint is not an https URL without path")
+	}
+	if len(self.Disclosure) != 0 && len(self.Disclosure) != sha256.Size {
+		return fail("the disclosure's digest is not 32 bytes")
 	}
 	if len(self.Pins) == 0 {
 		return fail("no TLS pin")

@@ -156,6 +156,8 @@ type Grant struct {
 	Jurisdictions []string   `cbor:"7,keyasint,omitempty"` // ISO 3166-1 alpha-2, where it keeps data
 	Bit           *uint16    `cbor:"8,keyasint,omitempty"` // an MSP's position in compact answers, never used again
 	Standing      Standing   `cbor:"9,keyasint"`
+	Codes         []string   `cbor:"10,keyasint,omitempty"` // a CSIP's provider codes (RFC 8226), for its ranges
+	Budget        uint32     `cbor:"11,keyasint,omitempty"` // look-ups a day that its users may cost; 0 = the federation's rule
 }
 
 // Has reports whether the grant gives role r.
@@ -176,6 +178,9 @@ type Self struct {
 	Endpoint string   `cbor:"3,keyasint"` // https URL without path
 	Pins     [][]byte `cbor:"4,keyasint"` // SHA-256 of the SubjectPublicKeyInfo of each TLS key in use
 	Keys     []Key    `cbor:"5,keyasint,omitempty"`
+	Capacity uint32   `cbor:"6,keyasint,omitempty"` // requests a second that it can take; 0 = not said
+	// Disclosure is the SHA-256 of the document in which a DP says how it behaves.
+	Disclosure []byte `cbor:"7,keyasint,omitempty"`
 }
 
 // Policy is what the federation agreed for all. A DP may be stricter.

@@ -157,6 +157,7 @@ func TestContentRefused(t *testing.T) {
 		{"plain http", func(f *fixture) { f.selfs[0].Endpoint = "http://127.0.0.1" }},
 		{"endpoint with path", func(f *fixture) { f.selfs[0].Endpoint = "https://127.0.0.1/x" }},
 		{"no pin", func(f *fixture) { f.selfs[0].Pins = nil }},
+		{"short disclosure digest", func(f *fixture) { f.selfs[0].Disclosure = []byte{1} }},
 		{"short pin", func(f *fixture) { f.selfs[0].Pins = [][]byte{{1}} }},
 		{"shared pin", func(f *fixture) { f.selfs[0].Pins = f.selfs[1].Pins }},
 		{"shared key", func(f *fixture) { f.selfs[0].Keys[0].Public = f.selfs[1].Keys[0].Public }},

@@ -22,6 +22,7 @@ import (
 	"reflect"
 	"unicode/utf8"
 
+	"whither/csi"
 	"whither/internal/canon"
 )
 
@@ -119,6 +120,9 @@ func decodeJSON(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
+		if reason := (*csi.Error)(nil); errors.As(err, &reason) {
+			return reason // it holds nothing of the input
+		}
 		return errors.New("not JSON of this message") // the parser's words may quote the input
 	}
 	given, err := readTree(b)

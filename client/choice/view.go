@@ -145,17 +145,13 @@ type view struct {
 
 func look(q Question, set []Mapping, past Past) view {
 	v := view{question: q, claimants: claimants(set), general: past.General}
-	purpose := q.purpose()
-	if purpose == "" {
-		past.Purpose = nil
-	}
 	v.memos = past.all()
 	v.chosen = v.choose()
 	v.open = q.open(v.chosen)
 	// A purpose of which the contact says nothing is none: the choice is that for
 	// all messages, unless the asker or the contact once said otherwise.
 	if past.Purpose != nil || slices.ContainsFunc(v.open, q.meant) {
-		v.slot, v.memo = purpose, past.Purpose
+		v.slot, v.memo = q.purpose(), past.Purpose
 	} else {
 		v.memo = past.General
 	}

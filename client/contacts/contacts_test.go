@@ -254,11 +254,11 @@ func TestLimits(t *testing.T) {
 			nil,
 		},
 		{
-			"a file of 64 MiB in one card", &endless{begin, "NOTE:" + strings.Repeat("A", 1000) + "\r\n"},
+			"a file of 64 MiB in one card", &endless{begin, "NOTE:" + strings.Repeat("A", 4000) + "\r\n"},
 			contacts.Counts{Contacts: 1, Problems: 1},
 			contacts.ErrFile,
 		},
-		{"a file of 64 MiB in one line", &endless{"", "A"}, contacts.Counts{}, contacts.ErrFile},
+		{"a file of 64 MiB in one line", &endless{"", strings.Repeat("A", 4096)}, contacts.Counts{}, contacts.ErrFile},
 		{
 			"faults without an end in one card", &endless{begin, "A\n"},
 			contacts.Counts{Contacts: 1, Problems: contacts.MaxProblems + 1},
@@ -295,7 +295,7 @@ func TestLimits(t *testing.T) {
 // TestFileOfExactlyTheLimit: 64 MiB are read, with one octet more nothing but
 // what stood before.
 func TestFileOfExactlyTheLimit(t *testing.T) {
-	const piece = "# 0123456789abcdef0123456789abc\n" // 32 octets
+	piece := "#" + strings.Repeat("a", 4094) + "\n" // 4 KiB
 	for extra, want := range map[int64]error{0: nil, 1: contacts.ErrFile} {
 		_, _, err := readAll(t, io.LimitReader(&endless{"", piece}, contacts.MaxFile+extra), "")
 		if !errors.Is(err, want) {

@@ -56,7 +56,7 @@ func (c lookupCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(ctx)
+	cl, err := f.client(ctx, msp)
 	if err != nil {
 		return err
 	}

@@ -77,14 +77,12 @@ func openFolder(s *session) (*folder, error) {
 }
 
 // client returns a client that works from the folder's registry, after a look
-// whether the DP has a newer one.
-func (f *folder) client(ctx context.Context) (*client.Client, error) {
+// whether the given party has a newer one. An asker looks at her own MSP, which
+// knows her anyway: a DP that saw her fetch and then her MSP's question could
+// join the two (R14).
+func (f *folder) client(ctx context.Context, from registry.PartyID) (*client.Client, error) {
 	c := client.New(client.Config{Registry: f.source.Snapshot, Now: f.now})
-	dp, err := registry.ParsePartyID(f.settings.DP)
-	if err != nil {
-		return nil, fmt.Errorf("client.toml: dp: %w", err)
-	}
-	b, err := c.RegistryFile(ctx, dp)
+	b, err := c.RegistryFile(ctx, from)
 	if err != nil {
 		return c, nil //nolint:nilerr // the registry at hand is good until it expires; the command itself will meet the trouble
 	}
@@ -92,7 +90,7 @@ func (f *folder) client(ctx context.Context) (*client.Client, error) {
 		return c, nil
 	}
 	if err := f.takeOver(b); err != nil {
-		return nil, fmt.Errorf("the registry that %s serves: %w", dp, err)
+		return nil, fmt.Errorf("the registry that %s serves: %w", from, err)
 	}
 	return c, nil
 }

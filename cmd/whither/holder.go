@@ -166,7 +166,7 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c, err := f.client(ctx)
+	c, err := f.client(ctx, w.DP)
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	w.Replaces = &old
-	cl, err := f.client(ctx)
+	cl, err := f.client(ctx, w.DP)
 	if err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(ctx)
+	cl, err := f.client(ctx, v.Claims().DP)
 	if err != nil {
 		return err
 	}

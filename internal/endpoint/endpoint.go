@@ -105,6 +105,9 @@ func serve[Req, Res any](c Config, w http.ResponseWriter, r *http.Request, f fun
 	if err != nil {
 		return err
 	}
+	if len(b) > wire.MaxAnswer {
+		return wire.ErrTooLarge // ask about less at once
+	}
 	w.Header().Set("Content-Type", encoding)
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(b) // the connection is gone; nobody to tell
@@ -138,8 +141,14 @@ func WriteProblem(w http.ResponseWriter, k problem.Kind, detail string) {
 	d := problem.New(k, detail)
 	w.Header().Set("Content-Type", problem.MediaType)
 	w.Header().Set("Cache-Control", "no-store")
-	if d.Retry == problem.RetryLater && w.Header().Get("Retry-After") == "" {
+	switch {
+	case k == problem.Limited:
+		w.Header().Set("Retry-After", "600") // limits are by the hour
+	case d.Retry == problem.RetryLater:
 		w.Header().Set("Retry-After", "5")
+	}
+	if d.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(d.Status)
 	_ = json.NewEncoder(w).Encode(d) // the connection is gone; nobody to tell

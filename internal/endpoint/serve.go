@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,14 @@ func Mux(c Config, registryFile func() []byte, routes map[string]http.Handler) h
 		stamp(w, c.Snapshot())
 		WriteProblem(w, problem.NotFound, "")
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path.Clean(r.URL.Path) {
+			stamp(w, c.Snapshot()) // the mux would redirect, without a stamp
+			WriteProblem(w, problem.NotFound, "")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // Seen is a request as its server saw it.

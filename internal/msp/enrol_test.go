@@ -179,7 +179,7 @@ func TestBothEncodings(t *testing.T) {
 	}{
 		"unknown member":   {wire.TypeJSON, `{"csi":"mailto:alice@example.org","key":"AA","account":"alice"}`, problem.Malformed},
 		"duplicate member": {wire.TypeJSON, `{"csi":"mailto:alice@example.org","csi":"mailto:alice@example.org","key":"AA"}`, problem.Malformed},
-		"not canonical":    {wire.TypeJSON, `{"csi":"mailto:Alice@example.org","key":"AA"}`, problem.Malformed},
+		"not canonical":    {wire.TypeJSON, `{"csi":"mailto:Alice@example.org","key":"AA"}`, problem.BadCSI},
 		"form":             {"application/x-www-form-urlencoded", "csi=x", problem.UnsupportedMedia},
 		"too large":        {wire.TypeJSON, strings.Repeat(" ", wire.MaxBody+1), problem.TooLarge},
 	} {

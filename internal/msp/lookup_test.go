@@ -86,6 +86,8 @@ func (f *fakeDP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.seen, f.raw = append(f.seen, in), append(f.raw, body)
 	f.mu.Unlock()
+	snapshot := f.s.source.Snapshot()
+	w.Header().Set(wire.HeaderRegistry, fmt.Sprintf("%d; %x", snapshot.Version(), snapshot.Digest()))
 	if f.instead != nil {
 		f.instead(w)
 		return

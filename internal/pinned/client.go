@@ -22,6 +22,9 @@ import (
 // of the two was made for somebody alone.
 var ErrSplitView = errors.New("pinned: the server has a different registry of the same version; keep both and tell the federation")
 
+// ErrStamp: an answer does not say with which registry its server works.
+var ErrStamp = errors.New("pinned: the answer does not name its registry; it is not of a server of the federation")
+
 // ErrUnreachable: no answer came from the server itself.
 var ErrUnreachable = errors.New("pinned: no answer from the server")
 
@@ -148,7 +151,7 @@ func (c *Client) exchange(ctx context.Context, method string, to registry.PartyI
 func (c *Client) checkStamp(header string) error {
 	version, digest, ok := strings.Cut(header, "; ")
 	if !ok {
-		return nil
+		return ErrStamp
 	}
 	s := c.snapshot()
 	own := s.Digest()

@@ -22,6 +22,13 @@ var ErrResidency = errors.New("directory: the mapping may not be kept where this
 // this CSI.
 var ErrUnassigned = errors.New("directory: a receipt is by a prover that is not assigned to this CSI")
 
+// ErrFull: the CSI has as many mappings as it may.
+var ErrFull = errors.New("directory: the CSI has as many mappings as it may; withdraw one")
+
+// MaxLive bounds the live mappings of one CSI, so that answers stay small: more
+// MSPs than a person has apps.
+const MaxLive = 16
+
 // ErrForeignDP: the mapping names another DP.
 var ErrForeignDP = errors.New("directory: the mapping names another DP")
 
@@ -150,14 +157,26 @@ func (d *Directory) try(ctx context.Context, o []byte, p mapping.Proposal, now t
 	case Refuse:
 		return Result{}, fmt.Errorf("%w: %s", ErrConflict, decision.Reason)
 	case AcceptFirst:
-		return d.admit(ctx, o, p, live, mapping.FoundFirst, now)
+		return d.admit(ctx, o, p, live, d.firstFound(), now)
 	case AcceptBeside:
+		if len(live) >= MaxLive {
+			return Result{}, ErrFull
+		}
 		return d.admit(ctx, o, p, live, mapping.FoundSuccessor, now)
 	case AcceptReplace:
 		return d.replace(ctx, o, p, now)
 	default:
 		return Result{}, fmt.Errorf("directory: verdict %d", decision.Verdict)
 	}
+}
+
+// firstFound is what this DP can say of a mapping that it found to be the first
+// here: peers of whom nobody has asked may hold another.
+func (d *Directory) firstFound() mapping.Found {
+	if len(d.Snapshot().Parties(registry.RoleDP)) > 1 {
+		return mapping.FoundProvisional
+	}
+	return mapping.FoundFirst
 }
 
 // admit stores a mapping that was not there. Commit point: the store's return.

@@ -33,6 +33,7 @@ var table = [...]struct {
 	{directory.ErrRaced, problem.Unavailable},
 	{directory.ErrResidency, problem.Residency},
 	{directory.ErrForeignDP, problem.DPForeign},
+	{directory.ErrFull, problem.CSIFull},
 	{directory.ErrUnassigned, problem.ReceiptUnassigned},
 
 	{possession.ErrReceipt, problem.ReceiptMalformed},
