@@ -252,7 +252,7 @@ func (s *signedData) readAttribute(oid asn1.ObjectIdentifier, values *cryptobyte
 		ok = slices.ContainsFunc(harmless, oid.Equal)
 	}
 	if !ok {
-		return fmt.Errorf("%w: %s", ErrAttributes, oid)
+		return fmt.Errorf("%w: unknown or malformed", ErrAttributes)
 	}
 	return nil
 }
