@@ -91,9 +91,10 @@ type Heard struct {
 }
 
 // Hear reads an answer's list of DPs. A question with a filter leaves something
-// out of every answer, so nobody has told all.
-func Hear(asked []wire.AskedDP, filter []registry.PartyID) Heard {
-	if len(filter) > 0 {
+// out of every answer, so nobody has told all; nor has anybody when mappings were
+// refused, for one of these may be the one that is missed.
+func Hear(asked []wire.AskedDP, filter []registry.PartyID, refused int) Heard {
+	if len(filter) > 0 || refused > 0 {
 		return Heard{}
 	}
 	h := Heard{Whole: len(asked) > 0}

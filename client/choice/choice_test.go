@@ -220,7 +220,7 @@ func TestR07FromVerified(t *testing.T) {
 		m.Provisional != (v.Found() == mapping.FoundProvisional) || len(m.Entries) != 1 || m.Entries[0].Dead {
 		t.Errorf("%+v", m)
 	}
-	q := choice.Question{CSI: claims.CSI, Heard: choice.Hear([]wire.AskedDP{{DP: claims.DP, Outcome: wire.AskedAnswered}}, nil)}
+	q := choice.Question{CSI: claims.CSI, Heard: choice.Hear([]wire.AskedDP{{DP: claims.DP, Outcome: wire.AskedAnswered}}, nil, 0)}
 	if d := choice.Decide(q, []choice.Mapping{m}, choice.Past{}); d.Place.Provider != party(t, worldtest.MSPA) || d.Reason != choice.Default || d.Note == nil {
 		t.Errorf("%+v", d)
 	}
@@ -233,19 +233,21 @@ func TestR07FromVerified(t *testing.T) {
 func TestHear(t *testing.T) {
 	a, b := party(t, "a.example"), party(t, "b.example")
 	for _, c := range []struct {
-		name   string
-		asked  []wire.AskedDP
-		filter []registry.PartyID
-		want   int
-		whole  bool
+		name    string
+		asked   []wire.AskedDP
+		filter  []registry.PartyID
+		refused int
+		want    int
+		whole   bool
 	}{
-		{"nobody", nil, nil, 0, false},
-		{"all", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedAnswered}}, nil, 2, true},
-		{"one fell silent", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedTimedOut}}, nil, 1, false},
-		{"one was not asked", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedNot}}, nil, 1, false},
-		{"with a filter", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}}, []registry.PartyID{b}, 0, false},
+		{"nobody", nil, nil, 0, 0, false},
+		{"all", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedAnswered}}, nil, 0, 2, true},
+		{"one fell silent", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedTimedOut}}, nil, 0, 1, false},
+		{"one was not asked", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}, {DP: b, Outcome: wire.AskedNot}}, nil, 0, 1, false},
+		{"with a filter", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}}, []registry.PartyID{b}, 0, 0, false},
+		{"a mapping that did not verify", []wire.AskedDP{{DP: a, Outcome: wire.AskedAnswered}}, nil, 1, 0, false},
 	} {
-		if got := choice.Hear(c.asked, c.filter); len(got.Answered) != c.want || got.Whole != c.whole {
+		if got := choice.Hear(c.asked, c.filter, c.refused); len(got.Answered) != c.want || got.Whole != c.whole {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
@@ -296,7 +298,7 @@ func ExampleChooser() {
 		Entries: []choice.Entry{{Provider: msp, URI: "mimi://blue.example", Tags: []string{mapping.TagDefault}}},
 	}
 	chooser := choice.Chooser{Memory: &choice.Scratch{}} // or choice.OpenFolder
-	question := choice.Question{CSI: id, Heard: choice.Hear([]wire.AskedDP{{DP: dp, Outcome: wire.AskedAnswered}}, nil)}
+	question := choice.Question{CSI: id, Heard: choice.Hear([]wire.AskedDP{{DP: dp, Outcome: wire.AskedAnswered}}, nil, 0)}
 	d, err := chooser.Decide(choice.Ask{Question: question, Mappings: []choice.Mapping{found}})
 	if err != nil {
 		fmt.Println(err)
