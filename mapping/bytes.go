@@ -91,6 +91,9 @@ func decode(b []byte) (Claims, error) {
 		(len(w.Predecessor) != 0 && len(w.Predecessor) != sha256.Size) {
 		return Claims{}, fmt.Errorf("%w: version or a fixed length", ErrMalformed)
 	}
+	if !cose.GoodTime(p.Issued) || !cose.GoodTime(p.Expires) {
+		return Claims{}, fmt.Errorf("%w: a time before 1970 or after 9999", ErrMalformed)
+	}
 	id, err := csi.ParseCanonical(p.CSI)
 	if err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -333,6 +333,24 @@ func TestR05CodesNeedTwoChannelsAndOperators(t *testing.T) {
 	}
 }
 
+// TestR21ReceiptsFromTheEndOfTime: provers that are closed cannot date their
+// receipts so far ahead that the clock wraps around to a time when they were not.
+func TestR21ReceiptsFromTheEndOfTime(t *testing.T) {
+	f := worldtest.New(t)
+	id, holder := worldtest.CSI(t, "mailto:"+address), worldtest.Key(t, "bob")
+	end := time.Unix(1<<63-1, 0)
+	for _, bend := range []func(*possession.Receipt){
+		func(r *possession.Receipt) { r.Signed, r.Evidence = end, end },
+		func(r *possession.Receipt) { r.Evidence = end },
+	} {
+		r := f.Receipt(id, holder.Public(), possession.MailReply, f.Now)
+		bend(&r)
+		if _, err := possession.Parse(f.SignReceipt(r, worldtest.ProverA)); !errors.Is(err, possession.ErrReceipt) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestReceiptSetIsTheNamedOne(t *testing.T) {
 	f := worldtest.New(t)
 	b := f.Mapping(address, "bob", worldtest.MSPA).Bundle()

@@ -169,7 +169,7 @@ func Parse(b []byte) (Unverified, error) {
 	}
 	fits := len(body.Subject) == sha256.Size && len(body.Artefact) == sha256.Size &&
 		(len(body.KeySeen) == 0 || len(body.KeySeen) == sha256.Size) &&
-		body.Level >= Level1 && body.Level <= Level4 && body.Evidence > 0 &&
+		body.Level >= Level1 && body.Level <= Level4 && body.Evidence > 0 && cose.GoodTime(body.Evidence) &&
 		(body.Purpose == PurposeEnrol || body.Purpose == PurposeReprove)
 	if !fits || m.Signature.Role != signProver || !m.Signature.HasKID || m.Signature.Until != 0 || m.Signature.Found != 0 || m.Signature.Admitted != 0 {
 		return Unverified{}, fmt.Errorf("%w: a member is out of bounds", ErrReceipt)

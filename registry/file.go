@@ -89,6 +89,9 @@ func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
 	if err := u.checkRoots(root); err != nil {
 		return nil, err
 	}
+	if !cose.GoodTime(u.body.Issued) || !cose.GoodTime(u.body.Expires) {
+		return nil, fmt.Errorf("%w: a time before 1970 or after 9999", ErrContent)
+	}
 	issued, expires := time.Unix(u.body.Issued, 0), time.Unix(u.body.Expires, 0)
 	switch {
 	case issued.After(now.Add(MaxSkew)):
@@ -133,6 +136,9 @@ func (u Unverified) checkRoots(root Root) error {
 
 // add verifies one entry and puts it into s.
 func (s *Snapshot) add(e Entry, now time.Time) error {
+	if !cose.GoodTime(e.Grant.Standing.Since) {
+		return fmt.Errorf("%w: standing of %s is since before 1970 or after 9999", ErrContent, e.Grant.ID)
+	}
 	if err := e.Grant.check(); err != nil {
 		return err
 	}
@@ -200,6 +206,11 @@ func openSelf(e Entry, now time.Time) (Self, error) {
 	}
 	if len(self.Pins) == 0 {
 		return fail("no TLS pin")
+	}
+	for _, k := range self.Keys {
+		if !cose.GoodTime(k.From) || !cose.GoodTime(k.Until) {
+			return fail("a key's time is before 1970 or after 9999")
+		}
 	}
 	for _, pin := range self.Pins {
 		if len(pin) != sha256.Size {

@@ -44,6 +44,14 @@ var (
 	tagSign  = []byte{0xd8, 98}
 )
 
+// maxTime is the last second of the year 9999. time.Unix wraps around on far
+// larger values, and a date in the distant future would compare as one before
+// everything.
+const maxTime = 253402300799
+
+// GoodTime reports whether t, in seconds, is a time that a statement may carry.
+func GoodTime(t int64) bool { return t >= 0 && t <= maxTime }
+
 // Params are a signature's own claims.
 type Params struct {
 	Role     uint8 `cbor:"1,keyasint"`           // in which role; the caller's enumeration
@@ -94,8 +102,8 @@ func parseSignature(protected, value []byte) (Signature, error) {
 		return Signature{}, fmt.Errorf("%w: kid of %d bytes", ErrHeader, len(h.KID))
 	case len(value) != key.SignatureSize:
 		return Signature{}, fmt.Errorf("%w: signature of %d bytes", ErrHeader, len(value))
-	case h.Params.Time < 0 || h.Params.Until < 0 || h.Params.Admitted < 0:
-		return Signature{}, fmt.Errorf("%w: time before 1970", ErrHeader)
+	case !GoodTime(h.Params.Time), !GoodTime(h.Params.Until), !GoodTime(h.Params.Admitted):
+		return Signature{}, fmt.Errorf("%w: a time before 1970 or after 9999", ErrHeader)
 	}
 	s := Signature{Params: h.Params, protected: protected, value: value}
 	if len(h.KID) != 0 {

@@ -131,6 +131,23 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestTimesAreBounded: time.Unix wraps around on what an int64 can hold, so that
+// a signature from the end of time would pass for one from its beginning.
+func TestTimesAreBounded(t *testing.T) {
+	for name, p := range map[string]cose.Params{
+		"time": {Role: 1, Time: 1<<63 - 1}, "until": {Role: 1, Until: 253402300800}, "admitted": {Role: 1, Admitted: 1 << 62},
+		"past": {Role: 1, Time: -1},
+	} {
+		b, err := cose.Sign1(key.LabelReceipt, []byte("payload"), testKey(t, 1), true, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cose.Parse1(b, 1024); !errors.Is(err, cose.ErrHeader) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestEveryBitCounts flips each bit of a COSE_Sign: parsing or one of the
 // signatures must fail.
 func TestEveryBitCounts(t *testing.T) {

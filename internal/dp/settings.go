@@ -72,7 +72,10 @@ func ReadSettings(path string) (Settings, error) {
 			*d.value = d.empty
 		}
 	}
-	if s.SignatureDays < 0 || s.SignatureDays > 7 {
+	if s.SignatureDays == 0 {
+		s.SignatureDays = 7
+	}
+	if s.SignatureDays < 1 || s.SignatureDays > 7 {
 		return Settings{}, fmt.Errorf("dp: %s: signature_days is 1 to 7", SettingsFile)
 	}
 	return s, nil
