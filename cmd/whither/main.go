@@ -37,6 +37,7 @@ type cli struct {
 	Replace  replaceCommand  `cmd:"" help:"Put another mapping in the place of one of yours."`
 	Withdraw withdrawCommand `cmd:"" help:"End a mapping of yours."`
 	Lookup   lookupCommand   `cmd:"" help:"Ask where an address can be reached."`
+	Choose   chooseCommand   `cmd:"" help:"Ask where to write to somebody, and stay with it."`
 	Verify   verifyCommand   `cmd:"" help:"Verify a mapping from a file, without any network."`
 	Registry registryCommand `cmd:"" help:"Run a federation: make and sign its registry."`
 	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`

@@ -556,3 +556,30 @@ func TestR09AddressBook(t *testing.T) {
 		t.Errorf("a number without region: %s", stderr)
 	}
 }
+
+// TestR07ChoiceIsRemembered: the command line picks one place for a contact,
+// stays with it, and changes it on the asker's word alone.
+func TestR07ChoiceIsRemembered(t *testing.T) {
+	f := start(t)
+	dir := filepath.Join(f.dir, "people", asker)
+	choose := func(args ...string) string {
+		t.Helper()
+		out, _ := f.run(t, dir, 0, append([]string{"choose"}, args...)...)
+		return out
+	}
+	if got := choose(address); !strings.Contains(got, "write to mimi://"+world.MSPA+" (default)") {
+		t.Errorf("by the contact's tag: %s", got)
+	}
+	if got := choose(address); !strings.Contains(got, "write to mimi://"+world.MSPA) {
+		t.Errorf("again: %s", got)
+	}
+	if got := choose(nobody); !strings.Contains(got, "nowhere (no-mapping)") {
+		t.Errorf("nobody: %s", got)
+	}
+	if _, stderr := f.run(t, dir, 1, "choose", address, "--at", world.MSPB); !strings.Contains(stderr, "not at "+world.MSPB) {
+		t.Errorf("where the contact is not: %s", stderr)
+	}
+	if got := choose(address, "--at", world.MSPA); !strings.Contains(got, "(user)") {
+		t.Errorf("on the asker's word: %s", got)
+	}
+}
