@@ -97,8 +97,11 @@ func TestR08AcceptVectors(t *testing.T) {
 				t.Errorf("home %v, want %v", got, v.Home)
 			}
 			for _, f := range []struct{ name, want, got string }{
-				{"PASSporT", v.PASSporT, id.PASSporTDigits()}, {"ENUM", v.ENUM, id.ENUM()}, {"CAMARA", v.CAMARA, id.CAMARA()},
-				{"address", v.Address, id.Address()}, {"domain", v.Domain, id.Domain()},
+				{"PASSporT", v.PASSporT, id.PASSporTDigits()},
+				{"ENUM", v.ENUM, id.ENUM()},
+				{"CAMARA", v.CAMARA, id.CAMARA()},
+				{"address", v.Address, id.Address()},
+				{"domain", v.Domain, id.Domain()},
 			} {
 				if f.want != "" && f.got != f.want {
 					t.Errorf("%s is %q, want %q", f.name, f.got, f.want)

@@ -100,7 +100,8 @@ func kindOf(t testing.TB, err error) string {
 	}{
 		{possession.ErrReceipt, "receipt-malformed"},
 		{possession.ErrForeign, "receipt-foreign"},
-		{possession.ErrUnknown, "receipt-signer"}, {possession.ErrSignature, "receipt-signer"},
+		{possession.ErrUnknown, "receipt-signer"},
+		{possession.ErrSignature, "receipt-signer"},
 		{possession.ErrStanding, "receipt-standing"},
 		{possession.ErrDependent, "receipt-dependent"},
 		{possession.ErrOrder, "receipt-order"},

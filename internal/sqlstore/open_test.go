@@ -269,8 +269,10 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		for _, value := range []any{keys, &keys, o, d, *d, d.Store, d.Vault} {
 			text := fmt.Sprintf(verb, value)
 			for _, secret := range []keyfile.Secret{keys.Row, keys.Generations[1]} {
-				for _, form := range []string{fmt.Sprintf("%x", secret[:8]), strings.Trim(fmt.Sprint(secret[:4]), "[]"), string(secret[:8]),
-					strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", secret[:4]), "[]byte", ""), "{}")} {
+				for _, form := range []string{
+					fmt.Sprintf("%x", secret[:8]), strings.Trim(fmt.Sprint(secret[:4]), "[]"), string(secret[:8]),
+					strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", secret[:4]), "[]byte", ""), "{}"),
+				} {
 					if strings.Contains(text, form) {
 						t.Errorf("%s of %T shows a secret", verb, value)
 					}

@@ -129,12 +129,17 @@ func TestVectors(t *testing.T) {
 	var want []vector
 	if *update {
 		rejects := []reject{
-			{Message: "params", Offset: 0, Xor: 1, Expect: "params"}, {Message: "params", Cut: 1, Expect: "params"},
+			{Message: "params", Offset: 0, Xor: 1, Expect: "params"},
+			{Message: "params", Cut: 1, Expect: "params"},
 			{Message: "params", Offset: 1, Xor: 0x80, Expect: "params"},
-			{Message: "query", Offset: 0, Xor: 2, Expect: "query"}, {Message: "query", Offset: 1, Xor: 1, Expect: "table"},
-			{Message: "query", Offset: 33, Xor: 2, Expect: "query"}, {Message: "query", Cut: 1, Expect: "query"},
-			{Message: "answer", Offset: 0, Xor: 1, Expect: "answer"}, {Message: "answer", Offset: 32, Xor: 1, Expect: "table"},
-			{Message: "answer", Offset: 33, Xor: 1, Expect: "answer"}, {Message: "answer", Offset: 34, Xor: 1, Expect: "table"},
+			{Message: "query", Offset: 0, Xor: 2, Expect: "query"},
+			{Message: "query", Offset: 1, Xor: 1, Expect: "table"},
+			{Message: "query", Offset: 33, Xor: 2, Expect: "query"},
+			{Message: "query", Cut: 1, Expect: "query"},
+			{Message: "answer", Offset: 0, Xor: 1, Expect: "answer"},
+			{Message: "answer", Offset: 32, Xor: 1, Expect: "table"},
+			{Message: "answer", Offset: 33, Xor: 1, Expect: "answer"},
+			{Message: "answer", Offset: 34, Xor: 1, Expect: "table"},
 			{Message: "answer", Cut: 1, Expect: "answer"},
 		}
 		want = []vector{

@@ -23,8 +23,11 @@ func Plan(n, slotSize int) (Shape, error) {
 	best, cost := Shape{}, math.Inf(1)
 	for groups := 1; groups <= 128; groups++ {
 		for _, stash := range []Shape{
-			{StashColumns: 512, StashSlots: 4}, {StashColumns: 512, StashSlots: 8},
-			{StashColumns: 1024, StashSlots: 4}, {StashColumns: 2048, StashSlots: 4}, {StashColumns: 2048, StashSlots: 8},
+			{StashColumns: 512, StashSlots: 4},
+			{StashColumns: 512, StashSlots: 8},
+			{StashColumns: 1024, StashSlots: 4},
+			{StashColumns: 2048, StashSlots: 4},
+			{StashColumns: 2048, StashSlots: 8},
 		} {
 			s := stash
 			s.SlotSize = slotSize
