@@ -52,7 +52,7 @@ type demo struct {
 // Run starts a world, tells the story in it, and stays up until ctx ends unless
 // told not to.
 func Run(ctx context.Context, c Config) (err error) {
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // how long it really takes
 	if c.Dir == "" {
 		if c.Dir, err = os.MkdirTemp("", "whither-demo-"); err != nil {
 			return err
@@ -78,7 +78,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	if c.Once {
-		d.say("\nAll of it was checked, in %s.", time.Since(began).Round(100*time.Millisecond))
+		d.say("\nAll of it was checked, in %s.", time.Since(began).Round(100*time.Millisecond)) //nolint:forbidigo // likewise
 		return nil
 	}
 	d.invite()
@@ -286,7 +286,7 @@ func (d *demo) verifyChanged(ctx context.Context) error {
 	}
 	b = bytes.Replace(b, []byte(address), other, 1)
 	changed := d.world.Path("people", "changed.mapping")
-	if err := os.WriteFile(changed, b, 0o600); err != nil {
+	if err := os.WriteFile(changed, b, 0o600); err != nil { //nolint:gosec // below the demo's own folder
 		return err
 	}
 	_, text, err := d.command(ctx, d.askerDir, 1, "verify", changed, "--root", d.world.RootPath())

@@ -193,7 +193,8 @@ func TestServeEndsGracefully(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if _, err := http.Get("http://" + l.Addr().String()); err == nil {
+	if resp, err := http.Get("http://" + l.Addr().String()); err == nil {
+		_ = resp.Body.Close()
 		t.Error("still listening")
 	}
 }

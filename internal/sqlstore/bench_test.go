@@ -119,6 +119,7 @@ func BenchmarkBareCommit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer func() { _ = insert.Close() }()
 	for b.Loop() {
 		if _, err := insert.ExecContext(b.Context()); err != nil {
 			b.Fatal(err)

@@ -89,7 +89,7 @@ func (f *fsck) changes(ctx context.Context, v sqldb.View) error {
 		id, err := idOf(raw)
 		if err != nil {
 			f.problem("change %d: id", seq)
-			return nil
+			return nil //nolint:nilerr // noted; the rest is read on
 		}
 		lives, known := f.told[id]
 		if kind == directory.Admitted && known || kind != directory.Admitted && !lives {
@@ -170,7 +170,7 @@ func (f *fsck) tombstones(ctx context.Context, v sqldb.View) error {
 		id, err := idOf(raw)
 		if err != nil {
 			f.problem("tombstone: id")
-			return nil
+			return nil //nolint:nilerr // noted; the rest is read on
 		}
 		f.settle(id, false)
 		return nil

@@ -270,7 +270,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 			text := fmt.Sprintf(verb, value)
 			for _, secret := range []keyfile.Secret{keys.Row, keys.Generations[1]} {
 				for _, form := range []string{
-					fmt.Sprintf("%x", secret[:8]), strings.Trim(fmt.Sprint(secret[:4]), "[]"), string(secret[:8]),
+					fmt.Sprintf("%x", secret[:8]), strings.Trim(fmt.Sprintf("%d", secret[:4]), "[]"), string(secret[:8]),
 					strings.Trim(strings.ReplaceAll(fmt.Sprintf("%#v", secret[:4]), "[]byte", ""), "{}"),
 				} {
 					if strings.Contains(text, form) {

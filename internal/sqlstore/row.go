@@ -29,8 +29,8 @@ func (r *mappingRow) place() vault.Place {
 // columns encodes the columns that the body is bound to. All are of fixed length.
 func (r *mappingRow) columns() []byte {
 	b := append(make([]byte, 0, 48), r.digest[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.until))      //nolint:gosec // two's complement, one to one
-	return binary.BigEndian.AppendUint64(b, uint64(r.expires)) //nolint:gosec // likewise
+	b = binary.BigEndian.AppendUint64(b, uint64(r.until))
+	return binary.BigEndian.AppendUint64(b, uint64(r.expires))
 }
 
 func (d *Directory) label(id csi.ID) vault.Label { return d.Vault.Label([]byte(id.Canonical())) }

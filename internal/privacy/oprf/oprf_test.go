@@ -294,7 +294,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	b, _ := secrets[0].Bytes()
 	out, _ := secrets[0].Eval(nil)
 	text := fmt.Sprintf("%v %+v %#v %s %v %#v %s %v", secrets[0], secrets[0], secrets[0], secrets[0], out, out, out, secrets[0].LogValue())
-	for _, hidden := range []string{hex.EncodeToString(b), hex.EncodeToString(out[:]), fmt.Sprint(out[:4])} {
+	for _, hidden := range []string{hex.EncodeToString(b), hex.EncodeToString(out[:]), fmt.Sprintf("%d", out[:4])} {
 		if strings.Contains(text, strings.Trim(hidden, "[]")) {
 			t.Errorf("shows %s", hidden)
 		}

@@ -56,7 +56,7 @@ func (s *secret) automorphism(j int) *[ring.N]int8 {
 		if e := i * j % (2 * ring.N); e >= ring.N {
 			out[e-ring.N] = -v
 		} else {
-			out[e] = v
+			out[e] = v //nolint:gosec // e < ring.N here
 		}
 	}
 	return out

@@ -158,10 +158,10 @@ func leaks(body *ast.BlockStmt, secrets []string) (found []string) {
 			report("slices by a secret", x.Low)
 			report("slices by a secret", x.High)
 		case *ast.BinaryExpr:
-			switch x.Op {
-			case token.QUO, token.REM:
+			if x.Op == token.QUO || x.Op == token.REM {
 				report("divides a secret", x)
-			case token.LAND, token.LOR:
+			}
+			if x.Op == token.LAND || x.Op == token.LOR {
 				report("short-circuits on a secret", x)
 			}
 		}

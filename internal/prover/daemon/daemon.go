@@ -188,6 +188,13 @@ func openMail(dir string, s Settings, o Options) (prover.Mail, error) {
 	}
 	m.Certificate, m.Resolver = c.get, resolver(s.Resolver)
 	m.Out = &smtpout.Client{Hello: s.Mail.Host, Resolver: m.Resolver, Now: o.Now}
+	if s.Mail.Roots != "" {
+		roots, err := keyfile.Roots(in(dir, s.Mail.Roots))
+		if err != nil {
+			return prover.Mail{}, err
+		}
+		m.Out.Roots = roots
+	}
 	if s.Mail.OutPort != 0 {
 		m.Out.Port = func(string) int { return s.Mail.OutPort }
 	}

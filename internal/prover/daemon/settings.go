@@ -59,6 +59,9 @@ type MailSettings struct {
 	Selector string `toml:"selector"`
 	// OutPort is the port of the mail servers of the world; zero: 25.
 	OutPort int `toml:"out_port"`
+	// Roots is a file with the authorities that the mail servers of the world
+	// have their certificates from, in PEM; empty: the system's.
+	Roots string `toml:"roots"`
 }
 
 // Limits is the table limits: challenges in an hour. All zero: the defaults of

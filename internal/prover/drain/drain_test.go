@@ -1,6 +1,7 @@
 package drain_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -40,7 +41,7 @@ func TestStopEndsWaitersAndWaitsForWorkers(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := l.Accept(); ended <- err }()
 	_ = over.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := over.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := over.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a connection over the bound: %v", err)
 	}
 	waiting := make(chan error, 1)

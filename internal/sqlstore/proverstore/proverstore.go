@@ -105,7 +105,7 @@ func (r *challengeRow) place() vault.Place {
 func (r *challengeRow) columns() []byte {
 	b := make([]byte, 0, 25)
 	for _, ms := range []int64{r.started, r.expires, r.due.Int64} {
-		b = binary.BigEndian.AppendUint64(b, uint64(ms)) //nolint:gosec // two's complement, one to one
+		b = binary.BigEndian.AppendUint64(b, uint64(ms))
 	}
 	if r.due.Valid {
 		return append(b, 1)

@@ -127,7 +127,7 @@ func (s *Store) Generations(ctx context.Context) ([]uint32, error) {
 				return err
 			}
 			if more = next != nil; more {
-				used, after = append(used, uint32(*next)), *next //nolint:gosec // written from a uint32
+				used, after = append(used, uint32(*next)), *next
 			}
 			return nil
 		}, "SELECT min(generation) FROM "+s.table+" WHERE generation > $1", after)

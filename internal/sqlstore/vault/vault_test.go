@@ -231,7 +231,7 @@ func TestPrintsNothing(t *testing.T) {
 	k := keys()
 	v := open(t, k)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
-		for _, value := range []any{v, *v, k, struct{ V *vault.Vault }{v}} { //nolint:govet // a copy prints no more
+		for _, value := range []any{v, *v, k, struct{ V *vault.Vault }{v}} {
 			text := fmt.Sprintf(verb, value)
 			for _, secret := range []string{"010101", "1 1 1", "1, 1, 1", "0x1, 0x1", "\x01\x01", "020202", "2 2 2"} {
 				if bytes.Contains([]byte(text), []byte(secret)) {

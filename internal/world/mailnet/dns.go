@@ -48,13 +48,16 @@ const (
 )
 
 // StartDNS starts a server with an empty zone.
-func StartDNS() (*DNS, error) {
+func StartDNS() (*DNS, error) { return startDNS(loopback, 0) }
+
+// startDNS is StartDNS at an address of loopback, at any free port if it is zero.
+func startDNS(address string, port int) (*DNS, error) {
 	d := &DNS{
 		zone: make(map[string]map[dnsmessage.Type][]dnsmessage.ResourceBody), faults: make(map[string]Fault),
 		conns: make(map[net.Conn]struct{}), asked: make(map[string]int),
 		done: make(chan struct{}),
 	}
-	if err := d.listen(); err != nil {
+	if err := d.listen(address, port); err != nil {
 		return nil, err
 	}
 	d.wg.Add(2)
@@ -63,12 +66,12 @@ func StartDNS() (*DNS, error) {
 	return d, nil
 }
 
-// listen finds a port that is free for both.
-func (d *DNS) listen() error {
+// listen finds a port that is free for both, or takes the given one.
+func (d *DNS) listen(address string, port int) error {
 	var listener net.ListenConfig
 	var err error
 	for range portTries {
-		if d.udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(loopback)}); err != nil {
+		if d.udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(address), Port: port}); err != nil {
 			return fmt.Errorf("mailnet: %w", err)
 		}
 		if d.tcp, err = listener.Listen(context.Background(), "tcp4", d.udp.LocalAddr().String()); err == nil {

@@ -5,7 +5,7 @@
 // Nothing in it is a stand-in: names are resolved over UDP and TCP (RFC 1035),
 // mail is delivered by SMTP with STARTTLS and verified certificates (RFC 5321,
 // RFC 3207), and providers sign with DKIM (RFC 6376) under keys published in
-// the zone. All sockets are on 127.0.0.1, at any free port; since MX records
+// the zone. All sockets are on loopback, at any free port unless told; since MX records
 // have no port, [Network.Port] says where a host listens.
 //
 // It can be told to misbehave: the DNS server fails, delays and drops; a
@@ -17,6 +17,7 @@
 package mailnet
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,6 +25,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -49,6 +51,12 @@ type Config struct {
 	// Now is the clock of the world; nil: the system's. Signatures, dates and
 	// certificates follow it; waiting on sockets does not.
 	Now func() time.Time
+	// Address is where everything listens, an address of loopback; empty:
+	// 127.0.0.1.
+	Address string
+	// DNSPort and MailPort are for worlds whose parties have them in settings
+	// files; zero: any free port. With a MailPort there is one provider.
+	DNSPort, MailPort int
 }
 
 // Network is the mail of a world.
@@ -57,6 +65,7 @@ type Network struct {
 	DNS *DNS
 
 	now  func() time.Time
+	at   Config
 	root *x509.Certificate
 	key  *ecdsa.PrivateKey
 
@@ -66,7 +75,7 @@ type Network struct {
 	closed    bool
 }
 
-// loopback is where everything of a Network listens.
+// loopback is where everything of a Network listens unless it is told otherwise.
 const loopback = "127.0.0.1"
 
 // New starts a network without providers.
@@ -74,11 +83,12 @@ func New(c Config) (*Network, error) {
 	if c.Now == nil {
 		c.Now = time.Now //nolint:forbidigo // the default of a world that nobody gave a clock
 	}
-	n := &Network{now: c.Now, ports: make(map[string]int), providers: make(map[string]*Provider)}
+	c.Address = cmp.Or(c.Address, loopback)
+	n := &Network{now: c.Now, at: c, ports: make(map[string]int), providers: make(map[string]*Provider)}
 	if err := n.makeRoot(); err != nil {
 		return nil, err
 	}
-	dns, err := StartDNS()
+	dns, err := startDNS(c.Address, c.DNSPort)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +116,7 @@ func (n *Network) Announce(host string, port int) {
 	n.mu.Lock()
 	n.ports[host] = port
 	n.mu.Unlock()
-	n.DNS.SetA(host, net.ParseIP(loopback))
+	n.DNS.SetA(host, net.ParseIP(n.at.Address))
 }
 
 // Port returns the port of a mail server, [smtpout.DefaultPort] if nobody
@@ -170,6 +180,11 @@ func (n *Network) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(n.root)
 	return pool
+}
+
+// RootPEM returns the certificate of the one authority of this world.
+func (n *Network) RootPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.root.Raw})
 }
 
 // Certificate issues a server certificate for the hosts.

@@ -32,7 +32,7 @@ type mailServer struct {
 }
 
 func startServer(p *Provider, certificate tls.Certificate) (*mailServer, error) {
-	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.ParseIP(loopback)})
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.ParseIP(p.net.at.Address), Port: p.net.at.MailPort})
 	if err != nil {
 		return nil, fmt.Errorf("mailnet: %w", err)
 	}

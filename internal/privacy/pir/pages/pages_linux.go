@@ -27,7 +27,7 @@ func Map(path string) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)

@@ -66,7 +66,7 @@ func lessTwoQ(v uint64) uint64 {
 }
 
 func (t *tables) forward(a *Poly) {
-	var v Poly = *a
+	v := *a
 	span := N
 	for m := 1; m < N; m <<= 1 {
 		span >>= 1

@@ -179,7 +179,7 @@ func dotPortable(out *[Lanes]uint64, digits []byte, keys [][]uint64) {
 				const share = run * RowBytes / (Lanes / 2)
 				at := min(j/2*share, len(next))
 				touch(next[at:min(at+share, len(next))])
-				sums[j], sums[j+1] = dotPair(sums[j], sums[j+1], digits[j/2*13:], k[j:j+n+1])
+				sums[j], sums[j+1] = dotPair(sums[j], sums[j+1], digits[j/2*13:], k[j:j+n+1]) //nolint:gosec // j+1 < Lanes
 			}
 			digits, k = digits[n*RowBytes:], k[n:]
 		}
