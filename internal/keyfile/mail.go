@@ -72,3 +72,16 @@ func Certificate(certPath, keyPath string) (tls.Certificate, error) {
 	}
 	return c, nil
 }
+
+// Roots reads the certificates of authorities. They are no secret.
+func Roots(path string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrMissing, filepath.Base(path))
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("%w: %s: want certificates in PEM", ErrContent, filepath.Base(path))
+	}
+	return pool, nil
+}
