@@ -122,24 +122,53 @@ func (d *DP) Ready() error {
 	return nil
 }
 
-// tick is the one place with a timer: all work is in Step.
+// tick is the one place with a timer of its own: all work is in Pass.
 func (d *DP) tick(ctx context.Context) {
-	t := time.NewTicker(d.config.Tick)
+	t := time.NewTimer(d.config.Tick)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			if err := d.Step(ctx, d.config.Now()); err != nil && ctx.Err() == nil {
-				d.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
-			}
+		}
+		w, err := d.Pass(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
+		}
+		if w != (directory.Work{}) {
+			d.config.Log.InfoContext(ctx, "due work done", slog.Int("renewed", w.Renewed), slog.Int("not_renewed", w.Refused), slog.Int("swept", w.Swept))
+		}
+		t.Reset(d.config.Tick)
+	}
+}
+
+// rest is how long a pass rests after a step, in times of what the step took. A
+// million mappings are then renewed within an hour or two of the days that there
+// are, and look-ups keep the processors.
+const rest = 3
+
+// Pass does all that is due, step by step, at a pace that look-ups do not notice.
+func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
+	var all directory.Work
+	for {
+		began := time.Now()
+		w, err := d.Step(ctx, d.config.Now())
+		all.Add(w)
+		if err != nil || !w.More {
+			return all, err
+		}
+		select {
+		case <-ctx.Done():
+			return all, ctx.Err()
+		case <-time.After(rest * time.Since(began)):
 		}
 	}
 }
 
-// Step does what is due: a newer registry, renewals, the sweep.
-func (d *DP) Step(ctx context.Context, now time.Time) error {
+// Step does a part of what is due: a newer registry, renewals, the sweep. It
+// returns soon, and says whether there is more.
+func (d *DP) Step(ctx context.Context, now time.Time) (directory.Work, error) {
 	changed, err := d.config.Registry.Step(now)
 	if err != nil {
 		d.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
@@ -149,8 +178,5 @@ func (d *DP) Step(ctx context.Context, now time.Time) error {
 	}
 	w, err := d.directory.Step(ctx, now)
 	d.metrics.work(w)
-	if w.Renewed+w.Refused+w.Swept > 0 {
-		d.config.Log.InfoContext(ctx, "due work done", slog.Int("renewed", w.Renewed), slog.Int("not_renewed", w.Refused), slog.Int("swept", w.Swept))
-	}
-	return err
+	return w, err
 }

@@ -152,7 +152,7 @@ func TestR23ServeReadyMetricsStop(t *testing.T) {
 	f.Selfs[worldtest.DP].Endpoint = "https://" + l.Addr().String()
 	f.Record.Version++
 	publish(t, dir, f)
-	if err := d.Step(t.Context(), f.Now); err != nil {
+	if _, err := d.Step(t.Context(), f.Now); err != nil {
 		t.Fatal(err)
 	}
 	snapshot := f.Snapshot()

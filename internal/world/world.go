@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"whither/internal/dp"
+	"whither/internal/dp/directory"
 	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/msp"
@@ -182,7 +183,12 @@ func (w *World) Close() error {
 // Step has every party do what is due at the world's time, now.
 func (w *World) Step(ctx context.Context) error {
 	now := w.config.Now()
-	err := w.dp.Step(ctx, now)
+	var err error
+	for more := true; more && err == nil; {
+		var done directory.Work
+		done, err = w.dp.Step(ctx, now)
+		more = done.More
+	}
 	for _, m := range w.msps {
 		err = errors.Join(err, m.Step(ctx, now))
 	}

@@ -47,6 +47,7 @@ type Config struct {
 // Directory is a DP's mind. It is safe for concurrent use.
 type Directory struct {
 	Config
+	progress progress // of the steps
 }
 
 // New returns a directory over a store.
@@ -59,7 +60,7 @@ func New(c Config) (*Directory, error) {
 	case c.SignatureLife == 0:
 		c.SignatureLife = mapping.MaxDPLife
 	}
-	return &Directory{c}, nil
+	return &Directory{Config: c}, nil
 }
 
 // Terms are what a DP asks of a mapping of one CSI.

@@ -4,16 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"whither/mapping"
 )
 
-// Sizes of a step's batches: small enough that lookups do not notice one.
+// Sizes of a step: some ten milliseconds of work, so that nobody waits for one.
 const (
-	renewBatch = 128
+	renewBatch = 32
 	sweepBatch = 512
 )
+
+// sweepEvery is how often a step sweeps while there is much to renew.
+const sweepEvery = time.Minute
+
+// progress is where the steps are. A pass goes through all that is due, in the
+// order of [Due]; what could not be renewed is left behind until the next pass,
+// so that it keeps nobody waiting.
+type progress struct {
+	mu    sync.Mutex
+	after Due       // the last one that was seen in this pass; zero before its first
+	swept time.Time // when
+}
 
 // Renewed returns a mapping with a DP signature that is good for a while.
 func (d *Directory) Renewed(ctx context.Context, id mapping.ID, now time.Time) (mapping.Bundle, error) {
@@ -50,48 +63,73 @@ func (d *Directory) renew(s Stored, now time.Time) (mapping.Verified, error) {
 	return v.Renew(d.Key, now, now.Add(d.SignatureLife))
 }
 
-// Step does what is due at now: renews DP signatures of which less than half
-// is left, and sweeps what has expired. It returns how many mappings it
-// renewed, how many it could not, and how many it removed.
+// Step does a part of what is due at now: it renews some DP signatures of which
+// less than half is left, and sweeps some of what has expired. It returns soon,
+// and says whether there is more to do; where a pass is, the directory knows.
 func (d *Directory) Step(ctx context.Context, now time.Time) (Work, error) {
+	d.progress.mu.Lock()
+	defer d.progress.mu.Unlock()
 	var w Work
-	var after Due
-	for {
-		due, err := d.Store.RenewalsDue(ctx, after, now.Add(d.SignatureLife/2), renewBatch)
+	if d.progress.after == (Due{}) || now.Sub(d.progress.swept) >= sweepEvery {
+		n, err := d.Store.Sweep(ctx, now, sweepBatch)
+		w.Swept = n
 		if err != nil {
 			return w, err
 		}
-		if len(due) == 0 {
-			break
+		if n == sweepBatch {
+			w.More = true
+			return w, nil
 		}
-		after = due[len(due)-1]
-		if err := d.renewBatch(ctx, due, now, &w); err != nil {
-			return w, err
-		}
+		d.progress.swept = now
 	}
-	for {
-		n, err := d.Store.Sweep(ctx, now, sweepBatch)
-		w.Swept += n
-		if err != nil || n < sweepBatch {
-			return w, err
-		}
+	due, err := d.Store.RenewalsDue(ctx, d.progress.after, now.Add(d.SignatureLife/2), renewBatch)
+	if err != nil {
+		return w, err
 	}
+	err = d.renewBatch(ctx, due, now, &w)
+	if err != nil && !errors.Is(err, errSome) {
+		return w, err // the next step tries the same again
+	}
+	d.progress.after, w.More = Due{}, len(due) == renewBatch
+	if w.More {
+		d.progress.after = due[len(due)-1]
+	}
+	return w, err
 }
 
 // Work counts what a step did.
 type Work struct {
-	Renewed, Refused, Swept int
+	Renewed int
+	Refused int // mappings that no longer hold, or could not be read
+	Swept   int
+	More    bool // is to be done at this time still
 }
+
+// Add counts the work of another step to w.
+func (w *Work) Add(other Work) {
+	w.Renewed += other.Renewed
+	w.Refused += other.Refused
+	w.Swept += other.Swept
+	w.More = other.More
+}
+
+// errSome marks trouble with some mappings of a batch; the others are renewed.
+var errSome = errors.New("directory: a stored mapping could not be read for renewal")
 
 func (d *Directory) renewBatch(ctx context.Context, due []Due, now time.Time, w *Work) error {
 	var fresh []mapping.Verified
+	var trouble error
 	for _, one := range due {
 		s, err := d.Store.ByID(ctx, one.ID, now)
-		if errors.Is(err, ErrUnknown) {
+		switch {
+		case errors.Is(err, ErrUnknown):
 			continue // ended meanwhile
-		}
-		if err != nil {
-			return fmt.Errorf("directory: renew: %w", err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			w.Refused++
+			trouble = fmt.Errorf("%w: %w", errSome, err)
+			continue
 		}
 		v, err := d.renew(s, now)
 		if err != nil {
@@ -101,11 +139,11 @@ func (d *Directory) renewBatch(ctx context.Context, due []Due, now time.Time, w 
 		fresh = append(fresh, v)
 	}
 	if len(fresh) == 0 {
-		return nil
+		return trouble
 	}
 	if err := d.Store.Renew(ctx, fresh, now); err != nil {
 		return fmt.Errorf("directory: renew: %w", err)
 	}
 	w.Renewed += len(fresh)
-	return nil
+	return trouble
 }
