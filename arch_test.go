@@ -66,7 +66,7 @@ var rules = house{
 		translog internal/privacy/ohttp internal/privacy/token internal/privacy/vrf
 		internal/dp/federation internal/dp/snapshot
 		issuer relay internal/dp/console
-		internal/monitor internal/simulate internal/bench
+		internal/monitor internal/simulate
 		cmd/whither-relay cmd/whither-monitor
 		cmd/whither-witness`),
 

@@ -42,6 +42,7 @@ type cli struct {
 	Registry registryCommand `cmd:"" help:"Run a federation: make and sign its registry."`
 	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
 	Fsck     fsckCommand     `cmd:"" help:"Check a DP's store."`
+	Bench    benchCommand    `cmd:"" help:"Measure on this machine what a DP costs."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

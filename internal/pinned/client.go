@@ -91,7 +91,7 @@ func (c *Client) Call(ctx context.Context, to registry.PartyID, path, token stri
 	if err != nil {
 		return err
 	}
-	answer, err := c.exchange(ctx, http.MethodPost, to, path, token, body)
+	answer, err := c.Post(ctx, to, path, token, body)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,12 @@ func (c *Client) Call(ctx context.Context, to registry.PartyID, path, token stri
 		return fmt.Errorf("answer of %s: %w", to, err)
 	}
 	return nil
+}
+
+// Post is [Client.Call] for a message that is encoded already, and whose answer
+// the caller decodes.
+func (c *Client) Post(ctx context.Context, to registry.PartyID, path, token string, body []byte) ([]byte, error) {
+	return c.exchange(ctx, http.MethodPost, to, path, token, body)
 }
 
 // Get fetches a party's path as it is.
