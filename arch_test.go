@@ -33,7 +33,7 @@ var rules = house{
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "translog",
-			"internal/privacy/ohttp", "internal/privacy/token", "internal/privacy/oprf",
+			"internal/refusal", "internal/privacy/ohttp", "internal/privacy/token", "internal/privacy/oprf",
 			"internal/privacy/vrf", "internal/privacy/pir",
 			"internal/privacy/pir/batch", "internal/privacy/pir/kernel", "internal/privacy/pir/keyword", "internal/privacy/pir/packing",
 			"internal/privacy/pir/ring", "internal/privacy/pir/sample", "internal/privacy/pir/slot",
@@ -43,14 +43,14 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/pinned", "internal/endpoint", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
+			"internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
 			"internal/privacy/pir/pages",
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/demo", "internal/world", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -111,8 +111,10 @@ var rules = house{
 		"internal/sqlstore/mspstore":    "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore": "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/storetest":            "internal/world/worldtest",
+		"internal/doctor":               "internal/dp internal/msp internal/prover/daemon",
 		"internal/demo":                 "internal/world",
 		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/desk internal/world/mailnet internal/world/phonenet",
+		"internal/world/around":         "internal/world/desk internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":      "internal/world",
 		"internal/simulate":             "internal/world",
 		"internal/bench":                "internal/dp internal/world",

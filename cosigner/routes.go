@@ -7,9 +7,8 @@ import (
 	"net/http"
 
 	"whither/internal/endpoint"
+	"whither/internal/refusal"
 	"whither/key"
-	"whither/mapping"
-	"whither/possession"
 	"whither/problem"
 	"whither/wire"
 )
@@ -59,41 +58,6 @@ var table = [...]struct {
 	{ErrOfferNonce, problem.OfferForeign},
 	{ErrOfferUsed, problem.OfferUsed},
 	{ErrNotInForce, problem.Registry},
-
-	{possession.ErrReceipt, problem.ReceiptMalformed},
-	{possession.ErrForeign, problem.ReceiptForeign},
-	{possession.ErrUnknown, problem.ReceiptSigner},
-	{possession.ErrSignature, problem.ReceiptSigner},
-	{possession.ErrStanding, problem.ReceiptStanding},
-	{possession.ErrDependent, problem.ReceiptDependent},
-	{possession.ErrOrder, problem.ReceiptOrder},
-	{possession.ErrRepeated, problem.ReceiptRepeated},
-	{possession.ErrUnfitKind, problem.EvidenceKind},
-	{possession.ErrKindUnknown, problem.EvidenceKind},
-	{possession.ErrNoReceipts, problem.ReceiptSet},
-	{possession.ErrTooMany, problem.ReceiptSet},
-
-	{mapping.ErrHolderSig, problem.HolderSignature},
-	{mapping.ErrMSPMissing, problem.MSPMissing},
-	{mapping.ErrMSPSig, problem.MSPSignature},
-	{mapping.ErrMSPForeign, problem.MSPForeign},
-	{mapping.ErrDPMissing, problem.DPMissing},
-	{mapping.ErrDPSig, problem.DPSignature},
-	{mapping.ErrDPForeign, problem.DPForeign},
-	{mapping.ErrRole, problem.SignatureRole},
-	{mapping.ErrSigner, problem.SignerUnknown},
-	{mapping.ErrStanding, problem.SignerStanding},
-	{mapping.ErrTimeOrder, problem.TimeOrder},
-	{mapping.ErrFuture, problem.TimeFuture},
-	{mapping.ErrExpired, problem.MappingExpired},
-	{mapping.ErrLife, problem.MappingLife},
-	{mapping.ErrStale, problem.MappingStale},
-	{mapping.ErrReceiptSet, problem.ReceiptSet},
-	{mapping.ErrLevel, problem.EvidenceLevel},
-	{mapping.ErrNotProposal, problem.AlreadySigned},
-	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
-	{mapping.ErrClaims, problem.MappingClaims},
-	{mapping.ErrMalformed, problem.MappingMalformed},
 }
 
 // Kind is the table from this package's errors to problem kinds; "" for an
@@ -104,5 +68,5 @@ func Kind(err error) problem.Kind {
 			return row.kind
 		}
 	}
-	return ""
+	return refusal.Kind(err)
 }

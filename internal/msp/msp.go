@@ -37,8 +37,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"whither/cosigner"
 	"whither/internal/endpoint"
 	"whither/internal/pinned"
@@ -144,34 +142,17 @@ func Kind(err error) problem.Kind {
 // Serve answers on l, and operations on ops unless it is nil, and does due
 // work, until ctx ends; then it finishes the requests under way.
 func (m *MSP) Serve(ctx context.Context, l, ops net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	defer m.backend.dps.Close()
-	parts := []func() error{
-		func() error {
+	parts := []endpoint.Part{
+		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l, pinned.ServerConfig(m.config.TLS, m.config.Now), m.handler)
 		},
-		func() error { m.tick(ctx); return nil },
+		endpoint.Ticking(m.config.Tick, m.config.Now, m.config.Log, m.Step),
 	}
 	if ops != nil {
-		g := prometheus.NewRegistry()
-		for _, c := range m.metrics.collectors() {
-			if err := g.Register(c); err != nil {
-				return fmt.Errorf("msp: metrics: %w", err)
-			}
-		}
-		parts = append(parts, func() error { return endpoint.Serve(ctx, ops, nil, endpoint.Operations(m.Ready, g)) })
+		parts = append(parts, endpoint.ServeOperations(ops, m.Ready, m.metrics.collectors()...))
 	}
-	done := make(chan error, len(parts))
-	for _, part := range parts {
-		go func() { done <- part() }()
-	}
-	var err error
-	for range parts {
-		err = errors.Join(err, <-done)
-		stop() // the first part that ends ends all
-	}
-	return err
+	return endpoint.All(ctx, parts...)
 }
 
 // Ready reports whether the MSP can do its work.
@@ -182,33 +163,11 @@ func (m *MSP) Ready() error {
 	return m.cosigner.Ready()
 }
 
-// tick is the one place with a timer: all work is in Step.
-func (m *MSP) tick(ctx context.Context) {
-	t := time.NewTicker(m.config.Tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			if err := m.Step(ctx, m.config.Now()); err != nil && ctx.Err() == nil {
-				m.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
-			}
-		}
-	}
-}
-
 // Step does what is due: a newer registry, changed accounts, used offers that
 // have run out, budgets that are full again.
 func (m *MSP) Step(ctx context.Context, now time.Time) error {
-	changed, err := m.config.Registry.Step(now)
-	if err != nil {
-		m.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
-	}
-	if changed {
-		m.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", m.config.Registry.Snapshot().Version()))
-	}
-	changed, err = m.config.Accounts.Step()
+	endpoint.Follow(ctx, m.config.Registry, now, m.config.Log)
+	changed, err := m.config.Accounts.Step()
 	if err != nil {
 		m.config.Log.WarnContext(ctx, "accounts not taken over", slog.Any("error", err))
 	}

@@ -46,8 +46,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"whither/internal/endpoint"
 	"whither/internal/limit"
 	"whither/internal/pinned"
@@ -202,34 +200,17 @@ type Listeners struct {
 // Serve answers on l and does due work until ctx ends; then it finishes what is
 // under way. It closes the listeners.
 func (p *Prover) Serve(ctx context.Context, l Listeners) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	parts := []func() error{
-		func() error {
+	parts := []endpoint.Part{
+		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l.Messages, pinned.ServerConfig(p.config.TLS, p.config.Now), p.handler)
 		},
-		func() error { return p.serveMail(ctx, l.Mail) },
-		func() error { p.tick(ctx); return nil },
+		func(ctx context.Context) error { return p.serveMail(ctx, l.Mail) },
+		endpoint.Ticking(p.config.Tick, p.config.Now, p.config.Log, p.Step),
 	}
 	if l.Operations != nil {
-		g := prometheus.NewRegistry()
-		for _, m := range p.metrics.collectors() {
-			if err := g.Register(m); err != nil {
-				return fmt.Errorf("prover: metrics: %w", err)
-			}
-		}
-		parts = append(parts, func() error { return endpoint.Serve(ctx, l.Operations, nil, endpoint.Operations(p.Ready, g)) })
+		parts = append(parts, endpoint.ServeOperations(l.Operations, p.Ready, p.metrics.collectors()...))
 	}
-	done := make(chan error, len(parts))
-	for _, part := range parts {
-		go func() { done <- part() }()
-	}
-	var err error
-	for range parts {
-		err = errors.Join(err, <-done)
-		stop() // the first part that ends ends all
-	}
-	return err
+	return endpoint.All(ctx, parts...)
 }
 
 // readyTimeout bounds what Ready asks of the store.
@@ -248,35 +229,13 @@ func (p *Prover) Ready() error {
 	return nil
 }
 
-// tick is the one place with a timer: all work is in Step.
-func (p *Prover) tick(ctx context.Context) {
-	t := time.NewTicker(p.config.Tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			if err := p.Step(ctx, p.config.Now()); err != nil && ctx.Err() == nil {
-				p.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
-			}
-		}
-	}
-}
-
 // batch is how many challenges one Step delivers or sweeps.
 const batch = 100
 
 // Step does what is due: a newer registry, deliveries, the sweep.
 func (p *Prover) Step(ctx context.Context, now time.Time) error {
-	changed, err := p.config.Registry.Step(now)
-	if err != nil {
-		p.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
-	}
-	if changed {
-		p.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", p.config.Registry.Snapshot().Version()))
-	}
-	err = p.redeliver(ctx, now)
+	endpoint.Follow(ctx, p.config.Registry, now, p.config.Log)
+	err := p.redeliver(ctx, now)
 	swept, sweepErr := p.config.Store.Sweep(ctx, now, batch)
 	p.metrics.swept.Add(float64(swept))
 	return errors.Join(err, sweepErr)

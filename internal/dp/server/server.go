@@ -18,6 +18,7 @@ import (
 	"whither/internal/dp/directory"
 	"whither/internal/endpoint"
 	"whither/internal/offer"
+	"whither/internal/refusal"
 	"whither/key"
 	"whither/mapping"
 	"whither/problem"
@@ -193,5 +194,5 @@ func Kind(err error) problem.Kind {
 			return row.kind
 		}
 	}
-	return ""
+	return refusal.Kind(err)
 }

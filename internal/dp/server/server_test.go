@@ -1,77 +1,22 @@
 package server_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"whither/internal/dp/server"
+	"whither/internal/world/worldtest"
 )
 
-// TestEveryErrorHasAProblem walks the source of the packages whose errors a DP
-// can meet and asks the table for each exported sentinel.
+// TestEveryErrorHasAProblem holds the DP's own table against every exported
+// error of the packages that it is about; those of mappings are package refusal's.
 func TestEveryErrorHasAProblem(t *testing.T) {
-	texts := make(map[string]bool)
+	rows := make(map[string]bool)
 	for _, text := range server.TableTexts() {
-		texts[text] = true
+		rows[text] = true
 	}
-	seen := 0
-	for _, dir := range []string{".", "../directory", "../../offer", "../../../mapping", "../../../possession"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: no source: %v", dir, err)
-		}
-		for _, name := range files {
-			if strings.HasSuffix(name, "_test.go") {
-				continue
-			}
-			for sentinel, text := range sentinels(t, name) {
-				seen++
-				if !texts[text] {
-					t.Errorf("%s in %s has no row in the table", sentinel, name)
-				}
-			}
+	for name, text := range worldtest.Sentinels(t, ".", "../directory", "../../offer") {
+		if !rows[text] {
+			t.Errorf("%s has no row in the table", name)
 		}
 	}
-	if seen < 40 {
-		t.Errorf("found only %d sentinels; is the walk broken?", seen)
-	}
-}
-
-// sentinels returns name → text of every exported Err… = errors.New(text).
-func sentinels(t *testing.T, name string) map[string]string {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make(map[string]string)
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		for i, id := range spec.Names {
-			if !strings.HasPrefix(id.Name, "Err") || i >= len(spec.Values) {
-				continue
-			}
-			call, ok := spec.Values[i].(*ast.CallExpr)
-			if !ok || len(call.Args) != 1 {
-				continue
-			}
-			if lit, ok := call.Args[0].(*ast.BasicLit); ok {
-				text, err := strconv.Unquote(lit.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				out[id.Name] = text
-			}
-		}
-		return true
-	})
-	return out
 }
