@@ -43,7 +43,12 @@ type cli struct {
 	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
 	Fsck     fsckCommand     `cmd:"" help:"Check a DP's store."`
 	Bench    benchCommand    `cmd:"" help:"Measure on this machine what a DP costs."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Doctor   doctorCommand   `cmd:"" help:"Say what is wrong with a folder or a server, and how to mend it."`
+	Outside  outsideCommand  `cmd:"" help:"Start a small outside world on loopback: DNS, mail, phones."`
+
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete whither."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // session is what a command gets: the world outside the program.

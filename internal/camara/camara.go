@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -59,7 +60,8 @@ func NewOTP(base, token string) (*OTP, error) {
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.User != nil {
 		return nil, errors.New("camara: base URL is not one")
 	}
-	if loopback := u.Hostname() == "127.0.0.1" || u.Hostname() == "::1"; u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
+	ip, err := netip.ParseAddr(u.Hostname())
+	if loopback := err == nil && ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
 		return nil, errors.New("camara: base URL is neither https nor on loopback")
 	}
 	if token == "" || len(token) > maxToken {

@@ -1,0 +1,46 @@
+package doctor
+
+import (
+	"path/filepath"
+	"time"
+
+	"whither/internal/keyfile"
+	"whither/internal/prover/daemon"
+	"whither/registry"
+)
+
+func readProver(dir, path string) (subject, error) {
+	s, err := daemon.ReadSettings(path)
+	if err != nil {
+		return subject{}, err
+	}
+	out := subject{
+		dir: dir, role: registry.RoleProver, party: s.Party, registry: s.Registry, root: s.Root,
+		ports: []port{{"listen", s.Listen}, {"operations", s.Operations}, {"mail.listen", s.Mail.Listen}},
+		keys: []secret{rowKeys(dir), {"keys/dkim.pem", func() error {
+			_, err := keyfile.DKIM(filepath.Join(dir, "keys", "dkim.pem"))
+			return err
+		}}},
+	}
+	for name, c := range map[string]daemon.CourierSettings{"message": s.Message, "call": s.Call} {
+		if c != (daemon.CourierSettings{}) {
+			out.keys = append(out.keys, secret{name + ".token", func() error { _, err := keyfile.Token(out.in(c.Token)); return err }})
+		}
+	}
+	out.more = func(r *Report, _ *registry.Snapshot, now time.Time) {
+		if _, err := keyfile.Certificate(out.in(s.Mail.Certificate), out.in(s.Mail.CertificateKey)); err != nil {
+			r.wrong("mail certificate", "put a certificate of a public authority, and its key, where the settings say", "%v", err)
+		} else {
+			r.certificate("mail certificate", out.in(s.Mail.Certificate), s.Mail.Host, now)
+		}
+		if s.Mail.Roots != "" {
+			if _, err := keyfile.Roots(out.in(s.Mail.Roots)); err != nil {
+				r.wrong("mail roots", "put the authorities' certificates where the settings say, or take mail.roots out", "%v", err)
+			}
+		}
+		if s.Message == (daemon.CourierSettings{}) && s.Call == (daemon.CourierSettings{}) {
+			r.warn("codes", "fill in [message] or [call], unless this prover is for mail alone", "no service that sends codes")
+		}
+	}
+	return out, nil
+}
