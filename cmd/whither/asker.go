@@ -17,6 +17,7 @@ import (
 	"whither/client/contacts"
 	"whither/csi"
 	"whither/csi/national"
+	"whither/internal/person"
 	"whither/registry/update"
 	"whither/wire"
 )
@@ -52,11 +53,11 @@ func (c lookupCommand) Run(ctx context.Context, s *session) error {
 	if q.DPs, err = parseParties(c.DPs); err != nil {
 		return err
 	}
-	msp, token, err := f.account(c.Via)
+	msp, token, err := f.Account(c.Via)
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(ctx, msp)
+	cl, err := f.Client(ctx, msp)
 	if err != nil {
 		return err
 	}
@@ -148,11 +149,12 @@ func (f *folder) saveFirst(path string, answers client.Answers) error {
 	if i < 0 {
 		return errors.New("nothing to save: no mapping was found")
 	}
-	b, err := client.NewExport(answers.Answers[i].Mappings[0].Verified, f.source.File()).Encode()
+	_, file := f.Registry()
+	b, err := client.NewExport(answers.Answers[i].Mappings[0].Verified, file).Encode()
 	if err != nil {
 		return err
 	}
-	return writeFile(path, b)
+	return person.WriteFile(path, b)
 }
 
 // meaning of each outcome, for people.
@@ -240,7 +242,7 @@ type verifyCommand struct {
 // Run verifies offline.
 func (c verifyCommand) Run(s *session) error {
 	if c.Root == "" {
-		c.Root = (&folder{dir: s.dir}).path("root.toml")
+		c.Root = person.At(s.dir, s.now).Path("root.toml")
 	}
 	b, err := os.ReadFile(c.Root)
 	if err != nil {

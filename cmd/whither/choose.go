@@ -30,11 +30,11 @@ func (c chooseCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	msp, token, err := f.account(c.Via)
+	msp, token, err := f.Account(c.Via)
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(ctx, msp)
+	cl, err := f.Client(ctx, msp)
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,11 @@ func (c chooseCommand) Run(ctx context.Context, s *session) error {
 	ask := choice.Ask{Question: choice.Question{
 		CSI: id, Purpose: c.Purpose, Own: msp, Heard: choice.Hear(answers.Asked, nil, len(a.Refused)),
 	}}
+	snapshot, _ := f.Registry()
 	for _, m := range a.Mappings {
-		ask.Mappings = append(ask.Mappings, choice.From(m.Verified, f.source.Snapshot()))
+		ask.Mappings = append(ask.Mappings, choice.From(m.Verified, snapshot))
 	}
-	memory, err := choice.OpenFolder(f.path("choices"))
+	memory, err := choice.OpenFolder(f.Path("choices"))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"whither/client"
 	"whither/internal/keyfile"
+	"whither/internal/person"
 	"whither/internal/world/desk"
 	"whither/mapping"
 	"whither/possession"
@@ -31,20 +32,20 @@ type initCommand struct {
 
 // Run makes the folder.
 func (c initCommand) Run(s *session) error {
-	f := &folder{dir: s.dir, now: s.now}
-	if _, err := os.Stat(f.path("client.toml")); err == nil {
+	f := person.At(s.dir, s.now)
+	if _, err := os.Stat(f.Path("client.toml")); err == nil {
 		return fmt.Errorf("%s is a folder of whither already", s.dir)
 	}
 	if (c.MSP == "") != (c.Token == "") {
 		return fmt.Errorf("%w: --msp and --token go together", errUsage)
 	}
-	settings := settings{DP: c.DP}
+	settings := person.Settings{DP: c.DP}
 	if _, err := registry.ParsePartyID(c.DP); err != nil {
 		return fmt.Errorf("%w: --dp: %w", errUsage, err)
 	}
 	files := map[string]string{c.Registry: "registry.cose", c.Root: "root.toml"}
 	if c.MSP != "" {
-		settings.Accounts = []account{{MSP: c.MSP, Token: "keys/account.token"}}
+		settings.Accounts = []person.Account{{MSP: c.MSP, Token: "keys/account.token"}}
 		files[c.Token] = "keys/account.token"
 	}
 	for from, to := range files {
@@ -52,7 +53,7 @@ func (c initCommand) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(f.path(to), b); err != nil {
+		if err := person.WriteFile(f.Path(to), b); err != nil {
 			return err
 		}
 	}
@@ -60,7 +61,7 @@ func (c initCommand) Run(s *session) error {
 	if err := toml.NewEncoder(&text).Encode(settings); err != nil {
 		return err
 	}
-	if err := writeFile(f.path("client.toml"), []byte(text.String())); err != nil {
+	if err := person.WriteFile(f.Path("client.toml"), []byte(text.String())); err != nil {
 		return err
 	}
 	if _, err := openFolder(s); err != nil {
@@ -73,8 +74,8 @@ type keygenCommand struct{}
 
 // Run makes the holder's key, once.
 func (keygenCommand) Run(s *session) error {
-	f := &folder{dir: s.dir}
-	k, err := keyfile.MakeSigning(f.path("keys", "holder.pem"))
+	f := person.At(s.dir, s.now)
+	k, err := keyfile.MakeSigning(f.Path("keys", "holder.pem"))
 	if errors.Is(err, os.ErrExist) {
 		return errors.New("there is a key already; a new one would make you somebody else")
 	}
@@ -117,12 +118,12 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 // beside returns a mapping that the person has of the same CSI, so that a
 // second one joins its lineage; nil if there is none.
 func (f *folder) beside(w client.Wish) (*mapping.Verified, error) {
-	ids, err := f.ownIDs()
+	ids, err := f.IDs()
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
-		v, _, err := f.loadOwn(id)
+		v, _, err := f.Load(id)
 		if err != nil || v.Claims().CSI != w.CSI || v.Claims().Holder != w.Key.Public() {
 			continue // a mapping that does not hold any more holds nothing up
 		}
@@ -142,17 +143,17 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 	if err != nil {
 		return client.Wish{}, err
 	}
-	dp, err := registry.ParsePartyID(f.settings.DP)
+	dp, err := f.DP()
 	if err != nil {
 		return client.Wish{}, err
 	}
-	k, err := f.holderKey()
+	k, err := f.HolderKey()
 	if err != nil {
 		return client.Wish{}, err
 	}
 	w := client.Wish{CSI: id, Key: k, DP: dp, Tags: tags, Residency: residency, Tokens: make(map[registry.PartyID]string)}
 	for _, name := range msps {
-		id, token, err := f.account(name)
+		id, token, err := f.Account(name)
 		if err != nil {
 			return client.Wish{}, err
 		}
@@ -166,7 +167,7 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c, err := f.client(ctx, w.DP)
+	c, err := f.Client(ctx, w.DP)
 	if err != nil {
 		return err
 	}
@@ -176,7 +177,7 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 		h = desk.NewPerson(deskURL, w.CSI)
 	}
 	say := func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) }
-	e, finish, err := f.journal(w)
+	e, finish, err := f.Journal(w)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 	if err := finish(err); err != nil {
 		return err
 	}
-	if err := f.saveOwn(done.Mapping, done.Artefact); err != nil {
+	if err := f.Save(done.Mapping, done.Artefact); err != nil {
 		return err
 	}
 	claims := done.Mapping.Claims()
@@ -244,14 +245,14 @@ func (listCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	ids, err := f.ownIDs()
+	ids, err := f.IDs()
 	if err != nil {
 		return err
 	}
 	rows := [][]string{{"ID", "ADDRESS", "AT", "SEQUENCE", "EXPIRES"}}
 	list := []map[string]any{}
 	for _, id := range ids {
-		v, _, err := f.loadOwn(id)
+		v, _, err := f.Load(id)
 		if err != nil {
 			rows = append(rows, []string{id, "-", err.Error(), "", ""})
 			list = append(list, map[string]any{"id": id, "problem": err.Error()})
@@ -281,7 +282,7 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	old, o, err := f.loadOwn(c.ID)
+	old, o, err := f.Load(c.ID)
 	if err != nil {
 		return err
 	}
@@ -290,7 +291,7 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	w.Replaces = &old
-	cl, err := f.client(ctx, w.DP)
+	cl, err := f.Client(ctx, w.DP)
 	if err != nil {
 		return err
 	}
@@ -299,7 +300,7 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := f.saveOwn(done.Mapping, o.Artefact); err != nil {
+	if err := f.Save(done.Mapping, o.Artefact); err != nil {
 		return err
 	}
 	return s.print(describe(done.Mapping), fmt.Sprintf("replaced: mapping %s is at sequence %d", done.Mapping.Claims().ID, done.Mapping.Claims().Sequence))
@@ -315,15 +316,15 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	v, _, err := f.loadOwn(c.ID)
+	v, _, err := f.Load(c.ID)
 	if err != nil {
 		return err
 	}
-	k, err := f.holderKey()
+	k, err := f.HolderKey()
 	if err != nil {
 		return err
 	}
-	cl, err := f.client(ctx, v.Claims().DP)
+	cl, err := f.Client(ctx, v.Claims().DP)
 	if err != nil {
 		return err
 	}
@@ -332,7 +333,7 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	id := v.Claims().ID.String()
-	if err := os.Remove(f.path("mappings", id+".json")); err != nil {
+	if err := f.Remove(id); err != nil {
 		return err
 	}
 	return s.print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))

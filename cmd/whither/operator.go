@@ -11,6 +11,7 @@ import (
 
 	"whither/internal/dp"
 	"whither/internal/msp"
+	"whither/internal/person"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
 	"whither/internal/sqlstore"
@@ -121,7 +122,7 @@ func (c partyCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.Folder, file), []byte(settings)); err != nil {
+	if err := person.WriteFile(filepath.Join(c.Folder, file), []byte(settings)); err != nil {
 		return err
 	}
 	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, s.now())

@@ -18,6 +18,7 @@ import (
 	"whither/client"
 	"whither/csi"
 	"whither/internal/cose"
+	"whither/internal/person"
 	"whither/internal/pinned"
 	"whither/internal/world"
 	"whither/internal/world/desk"
@@ -400,7 +401,7 @@ func TestR19HolderReplacesAndWithdraws(t *testing.T) {
 	if got := f.answers(t, own); got[0]["outcome"] != wire.OutcomeOne {
 		t.Fatalf("enrolled: %v", got[0]["outcome"])
 	}
-	ids, err := (&folder{dir: dir}).ownIDs()
+	ids, err := person.At(dir, time.Now).IDs()
 	if err != nil || len(ids) != 1 {
 		t.Fatalf("%v, %v", ids, err)
 	}

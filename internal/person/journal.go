@@ -1,4 +1,4 @@
-package main
+package person
 
 import (
 	"crypto/sha256"
@@ -15,20 +15,20 @@ import (
 	"whither/problem"
 )
 
-// journal opens the state of an interrupted enrolment for the same wish, or an
+// Journal opens the state of an interrupted enrolment for the same wish, or an
 // empty one. The function that it returns is given the enrolment's error: the
 // state is kept when going on with it can help, else dropped.
 //
 // The file's name is a hash of CSI, key and MSPs: the folder's owner alone
 // knows the key's share of it, and no address can be read off it.
-func (f *folder) journal(w client.Wish) (*client.Enrolment, func(error) error, error) {
+func (f *Folder) Journal(w client.Wish) (*client.Enrolment, func(error) error, error) {
 	h := sha256.New()
 	subject := possession.SubjectOf(w.CSI, w.Key.Public())
 	h.Write(subject[:])
 	for _, id := range w.MSPs {
 		h.Write([]byte(id.String() + "\x00"))
 	}
-	path := f.path("enrolments", hex.EncodeToString(h.Sum(nil)[:16])+".json")
+	path := f.Path("enrolments", hex.EncodeToString(h.Sum(nil)[:16])+".json")
 	e := new(client.Enrolment)
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +45,7 @@ func (f *folder) journal(w client.Wish) (*client.Enrolment, func(error) error, e
 			if err != nil {
 				return errors.Join(result, err)
 			}
-			if err := writeFile(path, b); err != nil {
+			if err := WriteFile(path, b); err != nil {
 				return errors.Join(result, err)
 			}
 			return fmt.Errorf("%w; run the same command again to go on", result)
