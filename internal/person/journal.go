@@ -40,7 +40,7 @@ func (f *Folder) Journal(w client.Wish) (*client.Enrolment, func(error) error, e
 		}
 	}
 	return e, func(result error) error {
-		if result != nil && resumable(result) {
+		if result != nil && resumable(result) && len(e.DPOffer.Offer) > 0 { // else nothing has begun
 			b, err := json.Marshal(e)
 			if err != nil {
 				return errors.Join(result, err)
