@@ -14,6 +14,7 @@
 package key
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
@@ -23,8 +24,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-
-	"whither/internal/canon"
 )
 
 // Sizes in bytes.
@@ -91,26 +90,18 @@ func (p Public) IsZero() bool { return p == Public{} }
 // String returns the ID's text.
 func (p Public) String() string { return p.ID().String() }
 
-// coseKey is the COSE_Key of RFC 9052 section 7 with the members that RFC 9679
-// hashes: kty OKP, crv Ed25519, x.
-type coseKey struct {
-	Kty int    `cbor:"1,keyasint"`
-	Crv int    `cbor:"-1,keyasint"`
-	X   []byte `cbor:"-2,keyasint"`
-}
-
-const (
-	ktyOKP     = 1
-	crvEd25519 = 6
-)
+// coseHead is all of a key's COSE_Key (RFC 9052 section 7) but the 32 bytes of x
+// at its end. In deterministic encoding, with the members that RFC 9679 hashes,
+// nothing else can vary, so that it is written and read as it stands here.
+const coseHead = "" +
+	"\xa3" + // map of three
+	"\x01\x01" + // kty: OKP
+	"\x20\x06" + // crv: Ed25519
+	"\x21\x58\x20" // x: 32 bytes
 
 // COSEKey returns the deterministic encoding of the key as a COSE_Key.
 func (p Public) COSEKey() []byte {
-	b, err := canon.Marshal(coseKey{Kty: ktyOKP, Crv: crvEd25519, X: p.b[:]})
-	if err != nil {
-		panic("key: " + err.Error()) // a fixed struct of integers and bytes
-	}
-	return b
+	return append(append(make([]byte, 0, len(coseHead)+PublicSize), coseHead...), p.b[:]...)
 }
 
 // MarshalCBOR encodes the key as a COSE_Key.
@@ -118,14 +109,11 @@ func (p Public) MarshalCBOR() ([]byte, error) { return p.COSEKey(), nil }
 
 // UnmarshalCBOR decodes a COSE_Key.
 func (p *Public) UnmarshalCBOR(b []byte) error {
-	var k coseKey
-	if err := canon.Unmarshal(b, 64, &k); err != nil {
-		return fmt.Errorf("%w: %w", ErrPublic, err)
+	x, ok := bytes.CutPrefix(b, []byte(coseHead))
+	if !ok {
+		return fmt.Errorf("%w: not the COSE_Key of one in its deterministic encoding", ErrPublic)
 	}
-	if k.Kty != ktyOKP || k.Crv != crvEd25519 {
-		return fmt.Errorf("%w: key type %d, curve %d", ErrPublic, k.Kty, k.Crv)
-	}
-	parsed, err := PublicFromBytes(k.X)
+	parsed, err := PublicFromBytes(x)
 	if err != nil {
 		return err
 	}
