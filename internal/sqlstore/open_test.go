@@ -359,6 +359,52 @@ func TestRewrap(t *testing.T) {
 	}
 }
 
+// TestRewrapPassesOver has a mapping renewed between the moment in which its
+// data key is wrapped anew and that in which this is written.
+func TestRewrapPassesOver(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := sqlstore.MakeKeys(folder); err != nil {
+		t.Fatal(err)
+	}
+	f := worldtest.New(t)
+	v := f.Mapping("alice@example.org", "alice", worldtest.MSPA)
+	renewed, err := v.Renew(worldtest.Key(t, worldtest.DP), f.Now.Add(time.Hour), f.Now.Add(mapping.MaxDPLife))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d *sqlstore.Directory
+	open := func(fault func(string) sqlstore.Fault) {
+		keys, err := sqlstore.LoadKeys(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = openDirectory(t, sqlstore.Options{Path: filepath.Join(folder, "dp.db"), Keys: keys, Fault: fault})
+	}
+	open(nil)
+	if err := d.Admit(t.Context(), v, nil, f.Now.Add(time.Hour), f.Now); err != nil {
+		t.Fatal(err)
+	}
+	closeDirectory(t, d)
+	if _, err := vault.MakeGeneration(folder); err != nil {
+		t.Fatal(err)
+	}
+	open(func(write string) sqlstore.Fault {
+		if write == "rewrap" {
+			if err := d.Renew(t.Context(), []mapping.Verified{renewed}, f.Now); err != nil {
+				t.Error(err)
+			}
+		}
+		return sqlstore.NoFault
+	})
+	defer closeDirectory(t, d)
+	if n, err := d.Rewrap(t.Context(), 10); n != 1 || err != nil {
+		t.Errorf("rewrapped %d, %v", n, err)
+	}
+	if got, err := d.ByID(t.Context(), v.Claims().ID, f.Now); err != nil || !got.Until.Equal(renewed.Until()) {
+		t.Errorf("until %v, %v", got.Until, err)
+	}
+}
+
 // TestTampering changes the file as somebody would who can write it, and finds
 // each change noticed when the row is read, and by fsck.
 func TestTampering(t *testing.T) {

@@ -117,7 +117,9 @@ func emptyLog(ctx context.Context, c *sql.Conn) {
 	}
 }
 
-// prepareSQLite turns on the write-ahead log, which stays on in the file.
+// prepareSQLite turns on the write-ahead log, which stays on in the file, and
+// tries whether it can write: a file that it failed to open for writing, SQLite
+// opens for reading without a word, and every write would fail until a restart.
 func prepareSQLite(ctx context.Context, c *sql.Conn) error {
 	var mode string
 	if err := c.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
@@ -125,6 +127,11 @@ func prepareSQLite(ctx context.Context, c *sql.Conn) error {
 	}
 	if mode != "wal" {
 		return fmt.Errorf("sqldb: the file system allows no write-ahead log (journal mode %s)", mode)
+	}
+	for _, statement := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
+		if _, err := c.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("sqldb: write to the file: %w", err)
+		}
 	}
 	return nil
 }
