@@ -164,7 +164,7 @@ func TestFolders(t *testing.T) {
 		{name: "no key-encryption key", folder: "dp", bend: func(w *town) { w.must(os.RemoveAll(w.path("dp", "kek"))) }, want: []string{"keys: wrong"}},
 		{name: "no signing key", folder: "msp", bend: func(w *town) { w.must(os.Remove(w.path("msp", "keys", "sign.pem"))) }, want: []string{"keys: wrong"}},
 		{name: "damaged DKIM key", folder: "prover", bend: func(w *town) { w.write("x", "prover", "keys", "dkim.pem") }, want: []string{"keys: wrong", codes}},
-		{name: "folder for all to write", folder: "dp", bend: func(w *town) { w.must(os.Chmod(w.path("dp"), 0o777)) }, want: []string{"folder: wrong"}}, //nolint:gosec // it is the fault
+		{name: "folder for all to write", folder: "dp", bend: func(w *town) { w.must(os.Chmod(w.path("dp"), 0o777)) }, want: []string{"folder: wrong"}},
 		{name: "no registry", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", "registry.cose"))) }, want: []string{"registry: wrong"}},
 		{name: "no root", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", "root.toml"))) }, want: []string{"registry: wrong"}},
 		{name: "damaged registry", folder: "dp", bend: func(w *town) { w.write("x", "dp", "registry", "registry.cose") }, want: []string{"registry: wrong"}},
@@ -270,7 +270,7 @@ func TestPerson(t *testing.T) {
 	w.write("token\n", "bob", "keys", "account.token")
 	p := doctor.Person{Dir: w.path("bob"), DP: "dp.example", MSPs: []string{"msp.example"}, Tokens: []string{"keys/account.token"}}
 	expect(t, p.Examine(w.now))
-	w.must(os.Chmod(w.path("bob", "keys", "account.token"), 0o644)) //nolint:gosec // it is the fault
+	w.must(os.Chmod(w.path("bob", "keys", "account.token"), 0o644))
 	p.DP, p.MSPs = "msp.example", []string{"Nobody"}
 	expect(t, p.Examine(w.now), "keys: wrong", "dp: wrong", "account: wrong")
 	w.must(os.Remove(w.path("bob", "registry.cose")))

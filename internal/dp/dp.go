@@ -152,7 +152,7 @@ const rest = 3
 func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
 	var all directory.Work
 	for {
-		began := time.Now()
+		began := time.Now() //nolint:forbidigo // how long the step really takes
 		w, err := d.Step(ctx, d.config.Now())
 		all.Add(w)
 		if err != nil || !w.More {
@@ -161,7 +161,7 @@ func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
 		select {
 		case <-ctx.Done():
 			return all, ctx.Err()
-		case <-time.After(rest * time.Since(began)):
+		case <-time.After(rest * time.Since(began)): //nolint:forbidigo // likewise
 		}
 	}
 }

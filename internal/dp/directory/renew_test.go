@@ -42,7 +42,7 @@ func TestStepIsBounded(t *testing.T) {
 	b.Grant(worldtest.MSPA).Standing = registry.Standing{State: registry.Expelled, Since: 1}
 	b.Record.Version++
 	b.Now = b.Now.Add(4 * 24 * time.Hour)
-	snapshot = b.Federation.Snapshot()
+	snapshot = b.Snapshot()
 	var all directory.Work
 	steps := 0
 	for more := true; more; steps++ {
