@@ -1,0 +1,8 @@
+package client
+
+// Doors for tests.
+var (
+	Batches    = batches
+	MergeAsked = mergeAsked
+	ReadBits   = readBits
+)
