@@ -35,9 +35,10 @@ type Options struct {
 	// Rows is how many mappings the large store has; zero is the measurement's
 	// own default.
 	Rows int
-	// Budget is how long the rounds may take together, what is prepared before
-	// them not counted. There are at least [MinRounds], however long they take.
-	Budget time.Duration
+	// Budget is how long the rounds may take together, Total how long all may
+	// take together with what is prepared before; zero is no bound. There are at
+	// least [MinRounds], however long they take.
+	Budget, Total time.Duration
 	// Slice is how long one side of a ratio runs in a round.
 	Slice time.Duration
 	// Dir is where stores are made; empty is the system's temporary folder.
@@ -52,8 +53,10 @@ const MinRounds = 3
 // Full measures for two minutes.
 func Full() Options { return Options{Budget: 2 * time.Minute, Slice: time.Second} }
 
-// Quick measures for a short while.
-func Quick() Options { return Options{Budget: 12 * time.Second, Slice: 200 * time.Millisecond} }
+// Quick measures for less than 50 seconds on two processors that nobody disturbs.
+func Quick() Options {
+	return Options{Budget: 12 * time.Second, Total: 45 * time.Second, Slice: 120 * time.Millisecond}
+}
 
 // Spread is what the rounds gave.
 type Spread struct {
@@ -112,7 +115,7 @@ func Run(ctx context.Context, name string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	r := &run{Options: o, dir: dir, values: make(map[string][]float64), ratios: make(map[string][2]string), machine: here()}
+	r := &run{Options: o, began: time.Now(), dir: dir, values: make(map[string][]float64), ratios: make(map[string][2]string), machine: here()}
 	err = errors.Join(measure(ctx, r), os.RemoveAll(dir))
 	if err != nil {
 		return nil, fmt.Errorf("bench: %s: %w", name, err)

@@ -12,6 +12,7 @@ import (
 // run is one measurement under way.
 type run struct {
 	Options
+	began   time.Time
 	dir     string
 	machine Machine
 	// values has, by name, one value of each round.
@@ -49,11 +50,14 @@ func (r *run) figure(key, name string, factor float64) {
 // side is one of the things that are measured in turn.
 type side func(context.Context) error
 
-// rounds runs every side once a round, until the budget is spent. Every second
+// rounds runs every side once a round, until the time is spent. Every second
 // round goes backwards, so that no side always follows the same other.
 func (r *run) rounds(ctx context.Context, sides ...side) error {
 	began := time.Now()
-	for n := 0; n < MinRounds || time.Since(began) < r.Budget; n++ {
+	more := func() bool {
+		return time.Since(began) < r.Budget && (r.Total == 0 || time.Since(r.began) < r.Total)
+	}
+	for n := 0; n < MinRounds || more(); n++ {
 		r.say("round %d", n+1)
 		for _, s := range sides {
 			if err := ctx.Err(); err != nil {
