@@ -144,9 +144,9 @@ func (d *DP) tick(ctx context.Context) {
 }
 
 // rest is how long a pass rests after a step, in times of what the step took. A
-// million mappings are then renewed within an hour or two of the days that there
-// are, and look-ups keep the processors.
-const rest = 3
+// million mappings are then renewed within hours, of the days that there are, and
+// look-ups keep the processors.
+const rest = 7
 
 // Pass does all that is due, step by step, at a pace that look-ups do not notice.
 func (d *DP) Pass(ctx context.Context) (directory.Work, error) {

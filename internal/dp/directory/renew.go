@@ -10,9 +10,9 @@ import (
 	"whither/mapping"
 )
 
-// Sizes of a step: some ten milliseconds of work, so that nobody waits for one.
+// Sizes of a step: some milliseconds of work, so that nobody waits for one.
 const (
-	renewBatch = 32
+	renewBatch = 8
 	sweepBatch = 512
 )
 
