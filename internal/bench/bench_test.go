@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -87,34 +86,5 @@ func TestRefusesOptions(t *testing.T) {
 		if _, err := bench.Run(t.Context(), name, o); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// TestLong measures with a million mappings where WHITHER_LONG is set, and
-// prints the result for docs/bench. WHITHER_BENCH_ROWS gives another number.
-func TestLong(t *testing.T) {
-	if os.Getenv("WHITHER_LONG") == "" {
-		t.Log("not asked for: WHITHER_LONG is not set")
-		return
-	}
-	rows := 1_000_000
-	if s := os.Getenv("WHITHER_BENCH_ROWS"); s != "" {
-		var err error
-		if rows, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"direct", "renew"} {
-		o := bench.Full()
-		o.Rows, o.Dir, o.Progress = rows, t.TempDir(), func(what string) { t.Log(what) }
-		r, err := bench.Run(t.Context(), name, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s", b)
 	}
 }
