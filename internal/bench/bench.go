@@ -55,7 +55,7 @@ func Full() Options { return Options{Budget: 2 * time.Minute, Slice: time.Second
 
 // Quick measures for less than 50 seconds on two processors that nobody disturbs.
 func Quick() Options {
-	return Options{Budget: 12 * time.Second, Total: 45 * time.Second, Slice: 120 * time.Millisecond}
+	return Options{Budget: 10 * time.Second, Total: 42 * time.Second, Slice: 120 * time.Millisecond}
 }
 
 // Spread is what the rounds gave.
