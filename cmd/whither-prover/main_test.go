@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"whither/internal/party"
 	"whither/internal/prover/daemon"
 )
 
@@ -14,7 +15,7 @@ func TestExampleSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := daemon.Settings{Party: "prover.example", Resolver: "127.0.0.1:53", Mail: daemon.MailSettings{OutPort: 25}}.WithDefaults()
+	want := daemon.Settings{Settings: party.Settings{Party: "prover.example"}, Resolver: "127.0.0.1:53", Mail: daemon.MailSettings{OutPort: 25}}.Filled()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the example departs from the defaults (-want +got):\n%s", d)
 	}

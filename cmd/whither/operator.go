@@ -11,6 +11,7 @@ import (
 
 	"whither/internal/dp"
 	"whither/internal/msp"
+	"whither/internal/party"
 	"whither/internal/person"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
@@ -154,7 +155,7 @@ func (c partyCommand) make(id registry.PartyID, now time.Time) (name, settings s
 		lines = append(lines, "", "[mail]")
 		add("host", "mx."+c.ID)
 		add("listen", c.MailListen)
-		settings := daemon.Settings{Party: c.ID, Mail: daemon.MailSettings{Host: "mx." + c.ID}}
+		settings := daemon.Settings{Settings: party.Settings{Party: c.ID}, Mail: daemon.MailSettings{Host: "mx." + c.ID}}
 		name, err = daemon.SettingsFile, daemon.MakeKeys(c.Folder, settings, now)
 	}
 	return name, strings.Join(lines, "\n") + "\n", err
@@ -178,7 +179,7 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 	}
 	settings, err := dp.ReadSettings(filepath.Join(c.Folder, dp.SettingsFile))
 	if errors.Is(err, os.ErrNotExist) {
-		settings, err = dp.Settings{Registry: "../registry/registry.cose", Root: "../registry/root.toml"}, nil // a demo's
+		settings, err = dp.Settings{Settings: party.Settings{Registry: "../registry/registry.cose", Root: "../registry/root.toml"}}, nil // a demo's
 	}
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func newTown(t *testing.T) *town {
 		return msp.MakeKeys(dir, worldtest.Party(t, "msp.example"), w.now)
 	})
 	w.join("prover", registry.RoleProver, daemon.SettingsFile, fmt.Sprintf(settings, "prover.example")+"[mail]\nlisten = \"127.0.0.1:0\"\n", func(dir string) error {
-		return daemon.MakeKeys(dir, daemon.Settings{Party: "prover.example"}.WithDefaults(), w.now)
+		return daemon.MakeKeys(dir, daemon.Settings{Settings: party.Settings{Party: "prover.example"}}.Filled(), w.now)
 	})
 	w.sign()
 	return w

@@ -23,8 +23,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"whither/internal/dp/directory"
 	"whither/internal/dp/server"
 	"whither/internal/endpoint"
@@ -89,29 +87,19 @@ func New(c Config) (*DP, error) {
 // Serve answers on l, and operations on ops unless it is nil, and does due
 // work, until ctx ends; then it finishes the requests under way.
 func (d *DP) Serve(ctx context.Context, l, ops net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	parts := []func() error{
-		func() error {
+	parts := []endpoint.Part{
+		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l, pinned.ServerConfig(d.config.TLS, d.config.Now), d.handler)
 		},
-		func() error { d.tick(ctx); return nil },
+		endpoint.Ticking(d.config.Tick, d.config.Now, d.config.Log, func(ctx context.Context, _ time.Time) error {
+			_, err := d.Pass(ctx)
+			return err
+		}),
 	}
 	if ops != nil {
-		g := prometheus.NewRegistry()
-		g.MustRegister(d.metrics.collectors()...)
-		parts = append(parts, func() error { return endpoint.Serve(ctx, ops, nil, endpoint.Operations(d.Ready, g)) })
+		parts = append(parts, endpoint.ServeOperations(ops, d.Ready, d.metrics.collectors()...))
 	}
-	done := make(chan error, len(parts))
-	for _, part := range parts {
-		go func() { done <- part() }()
-	}
-	var err error
-	for range parts {
-		err = errors.Join(err, <-done)
-		stop() // the first part that ends ends all
-	}
-	return err
+	return endpoint.All(ctx, parts...)
 }
 
 // Ready reports whether the DP can do its work.
@@ -122,27 +110,6 @@ func (d *DP) Ready() error {
 	return nil
 }
 
-// tick is the one place with a timer of its own: all work is in Pass.
-func (d *DP) tick(ctx context.Context) {
-	t := time.NewTimer(d.config.Tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		w, err := d.Pass(ctx)
-		if err != nil && ctx.Err() == nil {
-			d.config.Log.ErrorContext(ctx, "due work failed", slog.Any("error", err))
-		}
-		if w != (directory.Work{}) {
-			d.config.Log.InfoContext(ctx, "due work done", slog.Int("renewed", w.Renewed), slog.Int("not_renewed", w.Refused), slog.Int("swept", w.Swept))
-		}
-		t.Reset(d.config.Tick)
-	}
-}
-
 // rest is how long a pass rests after a step, in times of what the step took. A
 // million mappings are then renewed within hours, of the days that there are, and
 // look-ups keep the processors.
@@ -151,6 +118,11 @@ const rest = 7
 // Pass does all that is due, step by step, at a pace that look-ups do not notice.
 func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
 	var all directory.Work
+	defer func() {
+		if all != (directory.Work{}) {
+			d.config.Log.InfoContext(ctx, "due work done", slog.Int("renewed", all.Renewed), slog.Int("not_renewed", all.Refused), slog.Int("swept", all.Swept))
+		}
+	}()
 	for {
 		began := time.Now() //nolint:forbidigo // how long the step really takes
 		w, err := d.Step(ctx, d.config.Now())
@@ -169,13 +141,7 @@ func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
 // Step does a part of what is due: a newer registry, renewals, the sweep. It
 // returns soon, and says whether there is more.
 func (d *DP) Step(ctx context.Context, now time.Time) (directory.Work, error) {
-	changed, err := d.config.Registry.Step(now)
-	if err != nil {
-		d.config.Log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
-	}
-	if changed {
-		d.config.Log.InfoContext(ctx, "registry taken over", slog.Uint64("version", d.config.Registry.Snapshot().Version()))
-	}
+	endpoint.Follow(ctx, d.config.Registry, now, d.config.Log)
 	w, err := d.directory.Step(ctx, now)
 	d.metrics.work(w)
 	return w, err

@@ -81,7 +81,7 @@ func publish(t *testing.T, dir string, f *worldtest.Federation) {
 	}
 }
 
-var settings = dp.Settings{Party: worldtest.DP, Registry: "registry/registry.cose", Root: "registry/root.toml", SignatureDays: 7}
+var settings = dp.Settings{Settings: party.Settings{Party: worldtest.DP}.WithDefaults(), SignatureDays: 7}
 
 func TestOpenRefuses(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)

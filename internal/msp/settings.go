@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/BurntSushi/toml"
 
 	"whither/cosigner"
 	"whither/internal/endpoint"
@@ -19,20 +15,12 @@ import (
 	"whither/internal/sqlstore/mspstore"
 	"whither/internal/sqlstore/sqldb"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 // Settings is msp.toml. Paths are relative to the folder of the file.
 type Settings struct {
-	// Party is this MSP's id and provider domain, as in the registry.
-	Party string `toml:"party"`
-	// Listen is the address for users; empty: ":8443".
-	Listen string `toml:"listen"`
-	// Operations is the address for health and metrics; empty: "127.0.0.1:9443".
-	Operations string `toml:"operations"`
-	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
-	Registry string `toml:"registry"`
-	Root     string `toml:"root"`
+	party.Settings
+
 	// DP is the id of the DP that is asked for users; of another operator.
 	DP string `toml:"dp"`
 	// LookupsPerHour is how many CSIs an account may look up in an hour; zero: 2,000.
@@ -49,32 +37,11 @@ const (
 
 // ReadSettings reads a settings file, strictly, and fills in what is empty.
 func ReadSettings(path string) (Settings, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return Settings{}, fmt.Errorf("msp: settings: %w", err)
-	}
 	var s Settings
-	md, err := toml.Decode(string(b), &s)
-	if err != nil {
-		return Settings{}, fmt.Errorf("msp: %s: %w", SettingsFile, err)
+	if err := party.Decode(path, &s); err != nil {
+		return Settings{}, fmt.Errorf("msp: %w", err)
 	}
-	if unknown := md.Undecoded(); len(unknown) > 0 {
-		return Settings{}, fmt.Errorf("msp: %s: unknown key %s", SettingsFile, unknown[0])
-	}
-	defaults := []struct {
-		value *string
-		empty string
-	}{
-		{&s.Listen, ":8443"},
-		{&s.Operations, "127.0.0.1:9443"},
-		{&s.Registry, "registry/registry.cose"},
-		{&s.Root, "registry/root.toml"},
-	}
-	for _, d := range defaults {
-		if *d.value == "" {
-			*d.value = d.empty
-		}
-	}
+	s.Settings = s.WithDefaults()
 	if s.LookupsPerHour < 0 {
 		return Settings{}, fmt.Errorf("msp: %s: lookups_per_hour is at least 1", SettingsFile)
 	}
@@ -106,23 +73,15 @@ func OpenAccountsIn(dir string) (*Accounts, error) {
 
 // Open opens an MSP from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() error, error) {
-	id, err := registry.ParsePartyID(s.Party)
-	if err != nil {
-		return nil, nil, fmt.Errorf("msp: %s: party: %w", SettingsFile, err)
-	}
 	dp, err := registry.ParsePartyID(s.DP)
 	if err != nil {
 		return nil, nil, fmt.Errorf("msp: %s: dp: %w", SettingsFile, err)
 	}
-	keys, err := party.Load(dir)
+	in, err := s.Settings.Open(dir, o.Now())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("msp: %s: %w", SettingsFile, err)
 	}
 	offers, err := keyfile.ReadSecret(filepath.Join(dir, "keys", offerFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	source, err := update.OpenFiles(in(dir, s.Registry), in(dir, s.Root), o.Now())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,21 +94,13 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() 
 		return nil, nil, err
 	}
 	m, err := New(Config{
-		Party: id, Key: keys.Sign, TLS: keys.TLS, Offers: cosigner.Secret(offers), Accounts: accounts, Used: used,
-		Registry: source, DP: dp, Budget: s.LookupsPerHour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		Party: in.ID, Key: in.Sign, TLS: in.TLS, Offers: cosigner.Secret(offers), Accounts: accounts, Used: used,
+		Registry: in.Registry, DP: dp, Budget: s.LookupsPerHour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, used.Close())
 	}
 	return m, used.Close, nil
-}
-
-// in resolves a path of the settings.
-func in(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
 }
 
 // Run opens an MSP from its settings file, listens, and serves until ctx ends.
@@ -162,18 +113,10 @@ func Run(ctx context.Context, settingsPath string, o Options) error {
 	if err != nil {
 		return err
 	}
-	serve := func() error {
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", s.Listen)
-		if err != nil {
-			return fmt.Errorf("msp: listen: %w", err)
-		}
-		ops, err := lc.Listen(ctx, "tcp", s.Operations)
-		if err != nil {
-			return errors.Join(fmt.Errorf("msp: operations address: %w", err), l.Close())
-		}
-		o.Log.InfoContext(ctx, "serving", slog.String("party", s.Party), slog.String("listen", s.Listen), slog.String("operations", s.Operations))
-		return m.Serve(ctx, l, ops)
+	l, err := party.Listen(ctx, party.Socket{Setting: "listen", Address: s.Listen}, party.Socket{Setting: "operations", Address: s.Operations})
+	if err != nil {
+		return errors.Join(fmt.Errorf("msp: %w", err), closeStore())
 	}
-	return errors.Join(serve(), closeStore())
+	o.Log.InfoContext(ctx, "serving", slog.String("party", s.Party), slog.String("listen", s.Listen), slog.String("operations", s.Operations))
+	return errors.Join(m.Serve(ctx, l[0], l[1]), closeStore())
 }

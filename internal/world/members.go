@@ -14,6 +14,7 @@ import (
 	"whither/internal/dp"
 	"whither/internal/endpoint"
 	"whither/internal/msp"
+	"whither/internal/party"
 	"whither/internal/prover"
 	"whither/internal/prover/daemon"
 	"whither/internal/world/phonenet"
@@ -53,10 +54,15 @@ func (w *World) Seen(party string) []endpoint.Seen {
 // log is the logger of a party.
 func (w *World) log(name string) *slog.Logger { return w.config.Log.With(slog.String("party", name)) }
 
+// settings is what the settings of all members begin with.
+func (w *World) settings(m *member) party.Settings {
+	return party.Settings{Party: m.name, Registry: w.RegistryPath(), Root: w.RootPath()}
+}
+
 func (w *World) makeDP(m *member) error { return dp.MakeKeys(w.Path(m.name), m.id, w.config.Now()) }
 
 func (w *World) openDP(ctx context.Context, m *member) (func(context.Context) error, error) {
-	d, closeStore, err := dp.Open(ctx, w.Path(m.name), dp.Settings{Party: m.name, Registry: w.RegistryPath(), Root: w.RootPath()}, dp.Options{
+	d, closeStore, err := dp.Open(ctx, w.Path(m.name), dp.Settings{Settings: w.settings(m)}, dp.Options{
 		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Fault: w.config.Fault, Tap: w.tap(m.name),
 	})
 	if err != nil {
@@ -70,7 +76,7 @@ func (w *World) openDP(ctx context.Context, m *member) (func(context.Context) er
 func (w *World) makeMSP(m *member) error { return msp.MakeKeys(w.Path(m.name), m.id, w.config.Now()) }
 
 func (w *World) openMSP(ctx context.Context, m *member) (func(context.Context) error, error) {
-	s, closeStore, err := msp.Open(ctx, w.Path(m.name), msp.Settings{Party: m.name, Registry: w.RegistryPath(), Root: w.RootPath(), DP: DP}, msp.Options{
+	s, closeStore, err := msp.Open(ctx, w.Path(m.name), msp.Settings{Settings: w.settings(m), DP: DP}, msp.Options{
 		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Tap: w.tap(m.name),
 	})
 	if err != nil {
@@ -84,8 +90,8 @@ func (w *World) openMSP(ctx context.Context, m *member) (func(context.Context) e
 // proverSettings are the settings of a prover in this world's mail.
 func (w *World) proverSettings(m *member) daemon.Settings {
 	return daemon.Settings{
-		Party: m.name, Registry: w.RegistryPath(), Root: w.RootPath(),
-		Mail: daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
+		Settings: w.settings(m),
+		Mail:     daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
 	}
 }
 

@@ -43,7 +43,6 @@ import (
 	"whither/possession"
 	"whither/possession/mail"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 // Options are what a process gives to a prover besides its folder.
@@ -69,9 +68,9 @@ type World struct {
 // self-signed, which mail servers take that do not ask who they speak with; put
 // a public authority's certificate in its place.
 func MakeKeys(dir string, s Settings, now time.Time) error {
-	id, err := s.id()
+	id, err := s.ID()
 	if err != nil {
-		return err
+		return fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}
 	if _, err := party.Make(dir, id, now); err != nil {
 		return err
@@ -115,19 +114,11 @@ func Records(dir string, s Settings) ([]Record, error) {
 
 // Open opens a prover from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prover, func() error, error) {
-	id, err := s.id()
+	member, err := s.Settings.Open(dir, o.Now())
 	if err != nil {
-		return nil, nil, err
-	}
-	keys, err := party.Load(dir)
-	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}
 	m, err := openMail(dir, s, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	source, err := update.OpenFiles(in(dir, s.Registry), in(dir, s.Root), o.Now())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,7 +135,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prove
 		return nil, nil, err
 	}
 	p, err := prover.New(ctx, prover.Config{
-		Party: id, Key: keys.Sign, TLS: keys.TLS, Registry: source, Store: store, Mail: m, Couriers: couriers,
+		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store, Mail: m, Couriers: couriers,
 		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
@@ -160,7 +151,7 @@ func openCouriers(dir string, s Settings) (map[possession.Kind]prover.Courier, e
 		if c == (CourierSettings{}) {
 			continue
 		}
-		token, err := keyfile.Token(in(dir, c.Token))
+		token, err := keyfile.Token(party.In(dir, c.Token))
 		if err != nil {
 			return nil, err
 		}
@@ -182,14 +173,14 @@ func openMail(dir string, s Settings, o Options) (prover.Mail, error) {
 		m.Out, m.Resolver, m.Certificate = w.Out, w.Resolver, w.Certificate
 		return m, nil
 	}
-	c := &certificate{cert: in(dir, s.Mail.Certificate), key: in(dir, s.Mail.CertificateKey), log: o.Log}
+	c := &certificate{cert: party.In(dir, s.Mail.Certificate), key: party.In(dir, s.Mail.CertificateKey), log: o.Log}
 	if _, err := c.get(); err != nil {
 		return prover.Mail{}, err
 	}
 	m.Certificate, m.Resolver = c.get, resolver(s.Resolver)
 	m.Out = &smtpout.Client{Hello: s.Mail.Host, Resolver: m.Resolver, Now: o.Now}
 	if s.Mail.Roots != "" {
-		roots, err := keyfile.Roots(in(dir, s.Mail.Roots))
+		roots, err := keyfile.Roots(party.In(dir, s.Mail.Roots))
 		if err != nil {
 			return prover.Mail{}, err
 		}
@@ -212,40 +203,14 @@ func resolver(address string) *net.Resolver {
 	}}
 }
 
-// in resolves a path of the settings.
-func in(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
-}
-
 // Listen opens the sockets of the settings.
 func Listen(ctx context.Context, s Settings) (prover.Listeners, error) {
-	var l prover.Listeners
-	var config net.ListenConfig
-	for _, one := range []struct {
-		what, address string
-		to            *net.Listener
-	}{
-		{"listen", s.Listen, &l.Messages}, {"mail.listen", s.Mail.Listen, &l.Mail}, {"operations", s.Operations, &l.Operations},
-	} {
-		var err error
-		if *one.to, err = config.Listen(ctx, "tcp", one.address); err != nil {
-			return prover.Listeners{}, errors.Join(fmt.Errorf("daemon: %s: %w", one.what, err), closeAll(l))
-		}
+	l, err := party.Listen(ctx, party.Socket{Setting: "listen", Address: s.Listen},
+		party.Socket{Setting: "mail.listen", Address: s.Mail.Listen}, party.Socket{Setting: "operations", Address: s.Operations})
+	if err != nil {
+		return prover.Listeners{}, fmt.Errorf("daemon: %w", err)
 	}
-	return l, nil
-}
-
-func closeAll(l prover.Listeners) error {
-	var errs []error
-	for _, one := range []net.Listener{l.Messages, l.Mail, l.Operations} {
-		if one != nil {
-			errs = append(errs, one.Close())
-		}
-	}
-	return errors.Join(errs...)
+	return prover.Listeners{Messages: l[0], Mail: l[1], Operations: l[2]}, nil
 }
 
 // Run opens a prover from its settings file, listens, and serves until ctx

@@ -4,26 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"os"
-
-	"github.com/BurntSushi/toml"
 
 	"whither/internal/limit"
+	"whither/internal/party"
 	"whither/registry"
 )
 
 // Settings is prover.toml. Paths are relative to the folder of the file.
 type Settings struct {
-	// Party is this prover's id, a DNS name, as in the registry. It is also the
-	// domain that challenges come from.
-	Party string `toml:"party"`
-	// Listen is the address for everybody; empty: ":8443".
-	Listen string `toml:"listen"`
-	// Operations is the address for health and metrics; empty: "127.0.0.1:9443".
-	Operations string `toml:"operations"`
-	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
-	Registry string `toml:"registry"`
-	Root     string `toml:"root"`
+	// Its party is also the domain that challenges come from.
+	party.Settings
+
 	// Resolver is the name server that is asked for mail servers and DKIM keys,
 	// host:port; empty: the system's. What it says is believed, so it should be
 	// on this machine and validate DNSSEC.
@@ -85,32 +76,21 @@ const (
 
 // ReadSettings reads a settings file, strictly, and fills in what is empty.
 func ReadSettings(path string) (Settings, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return Settings{}, fmt.Errorf("daemon: settings: %w", err)
-	}
 	var s Settings
-	md, err := toml.Decode(string(b), &s)
-	if err != nil {
-		return Settings{}, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
+	if err := party.Decode(path, &s); err != nil {
+		return Settings{}, fmt.Errorf("daemon: %w", err)
 	}
-	if unknown := md.Undecoded(); len(unknown) > 0 {
-		return Settings{}, fmt.Errorf("daemon: %s: unknown key %s", SettingsFile, unknown[0])
-	}
-	s = s.WithDefaults()
+	s = s.Filled()
 	return s, s.check()
 }
 
-// WithDefaults returns the settings with what is empty filled in.
-func (s Settings) WithDefaults() Settings {
+// Filled returns the settings with what is empty filled in.
+func (s Settings) Filled() Settings {
+	s.Settings = s.WithDefaults()
 	for _, d := range []struct {
 		value *string
 		empty string
 	}{
-		{&s.Listen, ":8443"},
-		{&s.Operations, "127.0.0.1:9443"},
-		{&s.Registry, "registry/registry.cose"},
-		{&s.Root, "registry/root.toml"},
 		{&s.Mail.Host, "mx." + s.Party},
 		{&s.Mail.Listen, ":25"},
 		{&s.Mail.Selector, "whither"},
@@ -127,8 +107,8 @@ func (s Settings) WithDefaults() Settings {
 
 func (s Settings) check() error {
 	wrong := func(what, want string) error { return fmt.Errorf("daemon: %s: %s: want %s", SettingsFile, what, want) }
-	if _, err := s.id(); err != nil {
-		return err
+	if _, err := s.ID(); err != nil {
+		return fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}
 	if _, err := registry.ParsePartyID(s.Mail.Host); err != nil {
 		return wrong("mail.host", "a DNS name in lower case")
@@ -145,12 +125,4 @@ func (s Settings) check() error {
 		return wrong("limits", "all four, each at least 1, or none")
 	}
 	return nil
-}
-
-func (s Settings) id() (registry.PartyID, error) {
-	id, err := registry.ParsePartyID(s.Party)
-	if err != nil {
-		return id, fmt.Errorf("daemon: %s: party: %w", SettingsFile, err)
-	}
-	return id, nil
 }

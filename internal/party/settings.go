@@ -1,0 +1,120 @@
+package party
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// Settings is what every daemon's settings file begins with. Paths are relative
+// to the folder of the file.
+type Settings struct {
+	// Party is the daemon's party, a DNS name, as in the registry.
+	Party string `toml:"party"`
+	// Listen is the address for messages; empty: ":8443".
+	Listen string `toml:"listen"`
+	// Operations is the address for health and metrics; empty: "127.0.0.1:9443".
+	Operations string `toml:"operations"`
+	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
+	Registry string `toml:"registry"`
+	Root     string `toml:"root"`
+}
+
+// WithDefaults returns the settings with what is empty filled in.
+func (s Settings) WithDefaults() Settings {
+	return Settings{
+		Party:      s.Party,
+		Listen:     cmp.Or(s.Listen, ":8443"),
+		Operations: cmp.Or(s.Operations, "127.0.0.1:9443"),
+		Registry:   cmp.Or(s.Registry, "registry/registry.cose"),
+		Root:       cmp.Or(s.Root, "registry/root.toml"),
+	}
+}
+
+// ID returns the party of the settings.
+func (s Settings) ID() (registry.PartyID, error) {
+	id, err := registry.ParsePartyID(s.Party)
+	if err != nil {
+		return id, fmt.Errorf("party: %w", err)
+	}
+	return id, nil
+}
+
+// Decode reads a settings file: TOML, and no key but those of the settings.
+func Decode(path string, settings any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	md, err := toml.Decode(string(b), settings)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		return fmt.Errorf("%s: unknown key %s", filepath.Base(path), unknown[0])
+	}
+	return nil
+}
+
+// In resolves a path of the settings that lie in a folder.
+func In(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// Member is a party with its keys and its registry.
+type Member struct {
+	Keys
+
+	ID       registry.PartyID
+	Registry *update.Source
+}
+
+// Open reads what every party's folder has.
+func (s Settings) Open(dir string, now time.Time) (Member, error) {
+	var m Member
+	var err error
+	if m.ID, err = s.ID(); err != nil {
+		return Member{}, err
+	}
+	if m.Keys, err = Load(dir); err != nil {
+		return Member{}, err
+	}
+	if m.Registry, err = update.OpenFiles(In(dir, s.Registry), In(dir, s.Root), now); err != nil {
+		return Member{}, err
+	}
+	return m, nil
+}
+
+// Socket is an address to listen on and the setting that it comes from.
+type Socket struct{ Setting, Address string }
+
+// Listen opens all sockets, over TCP, or none.
+func Listen(ctx context.Context, sockets ...Socket) ([]net.Listener, error) {
+	var config net.ListenConfig
+	var open []net.Listener
+	for _, s := range sockets {
+		l, err := config.Listen(ctx, "tcp", s.Address)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.Setting, err)
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+			return nil, err
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
