@@ -81,7 +81,7 @@ var rules = house{
 		"internal/dkim":                 "key",
 		"internal/jws":                  "key",
 		"registry":                      "internal/canon internal/cose key",
-		"possession/mail":               "possession",
+		"possession":                    "possession/observe",
 		"possession/observe":            "possession/mail possession/openid",
 		"possession/smime":              "possession/mail",
 		"possession/stir":               "possession possession/stir/chain possession/stir/jose possession/stir/passport possession/stir/tnauth",

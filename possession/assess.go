@@ -155,18 +155,19 @@ func familyLevel(first vouched, good []vouched) Level {
 // operators: the weaker of the two, if they corroborate each other.
 func pairLevel(a, b vouched) Level {
 	pair := min(a.Level, a.rule.best, b.Level, b.rule.best)
-	if !a.rule.oneArtefact {
-		if a.Kind == b.Kind {
-			return Level1 // one channel: whoever owns it owns both
+	if a.rule.agree == otherChannel {
+		if a.rule.channel == b.rule.channel {
+			return Level1 // whoever owns the channel owns both
 		}
 		return pair
 	}
-	if a.Artefact != b.Artefact {
+	switch unnamed := a.KeySeen == [sha256.Size]byte{}; {
+	case a.Artefact != b.Artefact:
 		return Level1
-	}
-	// Where they did not see the same key published, whoever keeps old keys
-	// could have made the artefact.
-	if a.KeySeen != b.KeySeen || a.KeySeen == [sha256.Size]byte{} {
+	case a.rule.asked && b.rule.asked && a.Kind != b.Kind:
+		return Level1 // an artefact has one form: one of the two is wrong
+	case a.KeySeen != b.KeySeen, unnamed && a.rule.agree == sameKey:
+		// Whoever keeps old keys could have made the artefact.
 		return min(pair, Level2)
 	}
 	return pair

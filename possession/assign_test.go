@@ -97,7 +97,11 @@ func TestAssignedSpread(t *testing.T) {
 func TestKinds(t *testing.T) {
 	for name, kind := range map[string]possession.Kind{
 		"mail-reply": possession.MailReply, "mail-witness": possession.MailWitness,
-		"code-message": possession.CodeMessage, "code-call": possession.CodeCall,
+		"code-message": possession.CodeMessage, "code-call": possession.CodeCall, "signed-call": possession.SignedCall,
+		"sip-message": possession.SIPMessage, "passport-key": possession.PassportKey, "delegate": possession.Delegate,
+		"tn-token": possession.TNToken, "stir-witness": possession.STIRWitness,
+		"openid-token": possession.OpenIDToken, "openid-witness": possession.OpenIDWitness,
+		"smime": possession.SMIME, "smime-witness": possession.SMIMEWitness,
 	} {
 		if kind.String() != name {
 			t.Errorf("%s prints as %s", name, kind)
@@ -110,7 +114,10 @@ func TestKinds(t *testing.T) {
 		t.Error("an unknown kind has a name")
 	}
 	for scheme, want := range map[string][]possession.Kind{
-		"mailto": {possession.MailReply, possession.MailWitness}, "tel": {possession.CodeMessage, possession.CodeCall}, "nonsense": nil,
+		"mailto":   {possession.MailReply, possession.MailWitness, possession.OpenIDToken, possession.OpenIDWitness, possession.SMIME, possession.SMIMEWitness},
+		"tel":      {possession.CodeMessage, possession.CodeCall, possession.SignedCall, possession.SIPMessage, possession.PassportKey, possession.Delegate, possession.TNToken, possession.STIRWitness},
+		"acct":     {possession.OpenIDToken, possession.OpenIDWitness},
+		"nonsense": nil,
 	} {
 		if got := possession.KindsFor(scheme); !slices.Equal(got, want) {
 			t.Errorf("%s: %v", scheme, got)
