@@ -55,6 +55,7 @@ var rules = house{
 		},
 		// 6: flags, files, signals.
 		{
+			"internal/command",
 			"cmd/whither", "cmd/whither-dp", "cmd/whither-msp", "cmd/whither-prover",
 			"cmd/whither-relay", "cmd/whither-monitor", "cmd/whither-witness",
 		},
@@ -117,6 +118,9 @@ var rules = house{
 		"internal/world/around":         "internal/world/desk internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":      "internal/world",
 		"internal/simulate":             "internal/world",
+		"cmd/whither-dp":                "internal/command",
+		"cmd/whither-msp":               "internal/command",
+		"cmd/whither-prover":            "internal/command",
 		"internal/bench":                "internal/dp internal/world",
 	},
 
@@ -133,8 +137,8 @@ var rules = house{
 		"github.com/emersion/go-msgauth/...":  {"internal/world/...", "internal/dkim decides that a DKIM signature is good; the library is its oracle in tests and an independent signer in the world"},
 		"github.com/BurntSushi/toml":          {"cmd/... internal/party internal/person internal/publish registry/update", "files are read at the edges; formats below are CBOR"},
 		"github.com/alecthomas/kong":          {"cmd/...", "flags are read in commands"},
-		"flag":                                {"cmd/...", "flags are read in commands"},
-		"os/signal":                           {"cmd/...", "signals are caught in commands"},
+		"flag":                                {"cmd/... internal/command", "flags are read in commands"},
+		"os/signal":                           {"cmd/... internal/command", "signals are caught in commands"},
 		"os/exec":                             {"internal/storetest", "production code starts no processes"},
 		"testing/...":                         {"internal/storetest internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},

@@ -5,97 +5,63 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"syscall"
 	"time"
 
 	"whither/csi"
+	"whither/internal/command"
 	"whither/internal/msp"
 )
 
-const usage = `usage: whither-msp -config msp.toml                      serve
-       whither-msp -config msp.toml -check               open everything, print what is wrong, and leave
-       whither-msp -config msp.toml -account NAME CSI…   make an account and print its token, once
-       whither-msp -version
-`
-
 func main() {
-	flags := flag.NewFlagSet("whither-msp", flag.ExitOnError)
-	flags.Usage = func() { _, _ = fmt.Fprint(os.Stderr, usage) }
-	config := flags.String("config", "", "settings file")
-	check := flags.Bool("check", false, "check and leave")
-	account := flags.String("account", "", "make an account of this name")
-	version := flags.Bool("version", false, "print the version")
-	_ = flags.Parse(os.Args[1:]) // ExitOnError
-	if *version {
-		if info, ok := debug.ReadBuildInfo(); ok {
-			fmt.Println("whither-msp", info.Main.Version)
-		}
-		return
-	}
-	if *config == "" || (flags.NArg() > 0) != (*account != "") || *check && *account != "" {
-		flags.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
-	if *account != "" {
-		err = makeAccount(filepath.Dir(*config), *account, flags.Args())
-	} else {
-		err = run(ctx, *config, *check)
-	}
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "whither-msp:", err)
-		os.Exit(1)
-	}
+	command.Main(command.Command{
+		Name: "whither-msp", Settings: msp.SettingsFile, Serve: serve, Check: inspect,
+		Words: []command.Word{{Name: "account", Args: "NAME CSI…", Help: "make an account and print its token, once", Run: makeAccount}},
+	})
 }
 
-func run(ctx context.Context, config string, check bool) error {
-	o := msp.Options{Now: time.Now, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
-	if !check {
-		return msp.Run(ctx, config, o)
-	}
+func serve(ctx context.Context, config string, log *slog.Logger) error {
+	return msp.Run(ctx, config, msp.Options{Now: time.Now, Log: log})
+}
+
+func inspect(ctx context.Context, config string, log *slog.Logger) (string, error) {
 	s, err := msp.ReadSettings(config)
 	if err != nil {
-		return err
+		return "", err
 	}
-	m, closeStore, err := msp.Open(ctx, filepath.Dir(config), s, o)
+	m, closeStore, err := msp.Open(ctx, filepath.Dir(config), s, msp.Options{Now: time.Now, Log: log})
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := m.Ready(); err != nil {
-		return err
-	}
-	fmt.Println("settings, keys, registry, accounts and store are in order")
-	return closeStore()
+	return "settings, keys, registry, accounts and store are in order", errors.Join(m.Ready(), closeStore())
 }
 
 // makeAccount adds an account to the file. A running MSP takes it over within
 // a minute.
-func makeAccount(dir, name string, texts []string) error {
-	csis := make([]csi.ID, 0, len(texts))
-	for _, text := range texts {
+func makeAccount(_ context.Context, config string, args []string, out io.Writer) error {
+	if len(args) < 2 {
+		return command.Usage("an account has a name and at least one CSI")
+	}
+	var csis []csi.ID
+	for _, text := range args[1:] {
 		id, err := csi.Parse(text)
 		if err != nil {
 			return err
 		}
 		csis = append(csis, id)
 	}
-	accounts, err := msp.OpenAccountsIn(dir)
+	accounts, err := msp.OpenAccountsIn(filepath.Dir(config))
 	if err != nil {
 		return err
 	}
-	token, err := accounts.Add(name, csis...)
+	token, err := accounts.Add(args[0], csis...)
 	if err != nil {
 		return err
 	}
-	fmt.Println(token)
-	return nil
+	_, err = fmt.Fprintln(out, token)
+	return err
 }

@@ -6,80 +6,45 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime/debug"
-	"syscall"
 	"time"
 
+	"whither/internal/command"
 	"whither/internal/prover/daemon"
 )
 
-const usage = `usage: whither-prover -config prover.toml            serve
-       whither-prover -config prover.toml -check     open everything, print what is wrong, and leave
-       whither-prover -config prover.toml -records   print what DNS needs, one record a line, and leave
-       whither-prover -version
-`
-
 func main() {
-	flags := flag.NewFlagSet("whither-prover", flag.ExitOnError)
-	flags.Usage = func() { _, _ = fmt.Fprint(os.Stderr, usage) }
-	config := flags.String("config", "", "settings file")
-	check := flags.Bool("check", false, "check and leave")
-	records := flags.Bool("records", false, "print what DNS needs and leave")
-	version := flags.Bool("version", false, "print the version")
-	_ = flags.Parse(os.Args[1:]) // ExitOnError
-	if *version {
-		if info, ok := debug.ReadBuildInfo(); ok {
-			fmt.Println("whither-prover", info.Main.Version)
-		}
-		return
-	}
-	if *config == "" || flags.NArg() > 0 || *check && *records {
-		flags.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var err error
-	if *records {
-		err = printRecords(*config)
-	} else {
-		err = run(ctx, *config, *check)
-	}
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "whither-prover:", err)
-		os.Exit(1)
-	}
+	command.Main(command.Command{
+		Name: "whither-prover", Settings: daemon.SettingsFile, Serve: serve, Check: inspect,
+		Words: []command.Word{{Name: "records", Help: "print what DNS needs, one record a line", Run: printRecords}},
+	})
 }
 
-func run(ctx context.Context, config string, check bool) error {
-	o := daemon.Options{Now: time.Now, Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
-	if !check {
-		return daemon.Run(ctx, config, o)
-	}
+func serve(ctx context.Context, config string, log *slog.Logger) error {
+	return daemon.Run(ctx, config, daemon.Options{Now: time.Now, Log: log})
+}
+
+func inspect(ctx context.Context, config string, log *slog.Logger) (string, error) {
 	s, err := daemon.ReadSettings(config)
 	if err != nil {
-		return err
+		return "", err
 	}
-	p, closeStore, err := daemon.Open(ctx, filepath.Dir(config), s, o)
+	p, closeStore, err := daemon.Open(ctx, filepath.Dir(config), s, daemon.Options{Now: time.Now, Log: log})
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := errors.Join(p.Ready(), closeStore()); err != nil {
-		return err
-	}
-	fmt.Println("settings, keys, registry and store are in order; see -records for what the zone must have")
-	return nil
+	return "settings, keys, registry and store are in order; the word records says what the zone must have", errors.Join(p.Ready(), closeStore())
 }
 
 // printRecords needs the folder's settings and its DKIM key, and no registry: a
 // new prover publishes its records before it joins.
-func printRecords(config string) error {
+func printRecords(_ context.Context, config string, args []string, out io.Writer) error {
+	if len(args) > 0 {
+		return command.Usage("records takes nothing more")
+	}
 	s, err := daemon.ReadSettings(config)
 	if err != nil {
 		return err
@@ -89,7 +54,9 @@ func printRecords(config string) error {
 		return err
 	}
 	for _, r := range records {
-		fmt.Printf("%s %s %q\n", r.Name, r.Type, r.Value)
+		if _, err := fmt.Fprintf(out, "%s %s %q\n", r.Name, r.Type, r.Value); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ type outsideCommand struct {
 	Address string            `help:"The address of loopback where all of it listens." default:"127.0.0.1" placeholder:"IP"`
 	Domain  string            `help:"The domain of the mail provider." default:"example.org" placeholder:"NAME"`
 	Person  []string          `help:"Who has a mailbox there and, maybe, a phone, as bob=+41791234567." placeholder:"NAME[=NUMBER]"`
-	Records []string          `help:"What whither-prover -records printed." type:"existingfile" placeholder:"FILE"`
+	Records []string          `help:"What whither-prover records printed." type:"existingfile" placeholder:"FILE"`
 	Host    map[string]string `help:"Where a prover's mail host listens, as mx.prover.example=127.0.0.4:2525." placeholder:"NAME=ADDR"`
 }
 

@@ -114,7 +114,7 @@ func Records(dir string, s Settings) ([]Record, error) {
 
 // Open opens a prover from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prover, func() error, error) {
-	member, err := s.Settings.Open(dir, o.Now())
+	member, err := s.Open(dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}

@@ -42,7 +42,7 @@ import (
 // Errors.
 var (
 	ErrAddress = errors.New("around: want an address of loopback, as 127.0.0.9")
-	ErrRecord  = errors.New("around: want records as whither-prover -records prints them")
+	ErrRecord  = errors.New("around: want records as whither-prover records prints them")
 	ErrHost    = errors.New("around: want an address as 127.0.0.4:2525 for each host that an MX record names")
 )
 
@@ -61,7 +61,7 @@ type Config struct {
 	// People have mailboxes and, maybe, phones: the mailbox's local part, or
 	// that and a number, as bob=+41791234567.
 	People []string
-	// Records are files with what whither-prover -records printed.
+	// Records are files with what whither-prover records printed.
 	Records []string
 	// Hosts are the addresses of the mail hosts that the records name.
 	Hosts map[string]string
