@@ -43,7 +43,7 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
+			"internal/fetch", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
 			"internal/privacy/pir/pages",

@@ -1,0 +1,7 @@
+package fetch
+
+// Doors for tests.
+var (
+	Public = public
+	Fresh  = fresh
+)
