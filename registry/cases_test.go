@@ -200,7 +200,7 @@ type vectorCase struct {
 }
 
 // vectorCases are all vectors, first those that are accepted.
-var vectorCases = slices.Concat(acceptCases, malformedCases, thresholdCases, timeCases, grantCases, selfCases, sharedCases, rollbackCases)
+var vectorCases = slices.Concat(acceptCases, malformedCases, thresholdCases, timeCases, grantCases, evidenceCases, selfCases, sharedCases, rollbackCases)
 
 var acceptCases = []vectorCase{
 	{name: "members", why: "Five parties, two of three root signatures.", expect: "accept"},
@@ -221,6 +221,16 @@ var acceptCases = []vectorCase{
 		p.grant[5], p.grant[6] = []string{"mailto"}, []string{"example.org"}
 		p.keys()[0].(tree)[4] = d.now.Unix()
 		d.body[5].(tree)[2] = 12
+	}},
+	{name: "word on evidence", why: "Kinds that do not count, an OpenID issuer and trust anchors.", expect: "accept", bend: func(d *draft) { d.evidence() }},
+	{name: "an issuer of handles", why: "It speaks for accounts at its own host and for no mail domain.", expect: "accept", bend: func(d *draft) {
+		issuer := d.evidence()[2].([]any)[0].(tree)
+		delete(issuer, 3)
+		issuer[4] = "preferred_username"
+	}},
+	{name: "codes of a carrier", why: "Its provider codes are tied to its ranges.", expect: "accept", bend: func(d *draft) {
+		p := d.add("carrier.example", "csip")
+		p.grant[5], p.grant[6], p.grant[10] = []string{"tel"}, []string{"+4179", "+4178"}, []string{"7381"}
 	}},
 	{name: "old and new key", why: "A key and the one after it; both count, each for its time.", expect: "accept", bend: func(d *draft) {
 		old := d.dp().keys()[0].(tree)
@@ -330,6 +340,60 @@ var grantCases = []vectorCase{
 	{name: "jurisdiction of three letters", why: "Alpha-2 has two.", expect: "content", bend: func(d *draft) { d.dp().grant[7] = []string{"CHE"} }},
 	{name: "unknown standing", why: "Active, closed or expelled.", expect: "content", bend: func(d *draft) { d.dp().grant[9] = tree{1: "fine", 2: d.now.Unix()} }},
 	{name: "party twice", why: "An id names one party.", expect: "content", bend: func(d *draft) { d.parties = append(d.parties, d.dp()) }},
+}
+
+var evidenceCases = []vectorCase{
+	{name: "evidence is empty", why: "What is empty is left out.", expect: "malformed", bend: func(d *draft) { d.body[5].(tree)[3] = tree{} }},
+	{name: "evidence with an unknown member", why: "Not of this version.", expect: "malformed", bend: func(d *draft) { d.evidence()[6] = 1 }},
+	{name: "refused kinds unsorted", why: "A set has one order.", expect: "content", bend: func(d *draft) {
+		d.evidence()[1] = []string{"smime", "code-call"}
+	}},
+	{name: "refused kind twice", why: "A set has each once.", expect: "content", bend: func(d *draft) {
+		d.evidence()[1] = []string{"smime", "smime"}
+	}},
+	{name: "refused kind without a name", why: "It would refuse nothing.", expect: "content", bend: func(d *draft) { d.evidence()[1] = []string{""} }},
+	{name: "issuer twice", why: "Two words on one provider.", expect: "content", bend: func(d *draft) {
+		all := d.evidence()[2].([]any)
+		d.evidence()[2] = append(all, all[0])
+	}},
+	{name: "issuer of http", why: "Whoever is on the way could be it.", expect: "content", bend: issuer(func(i tree) { i[1] = "http://op.example.org" })},
+	{name: "issuer with a query", why: "An issuer has none (OpenID Connect Discovery).", expect: "content", bend: issuer(func(i tree) { i[1] = "https://op.example.org?a" })},
+	{name: "issuer with a user", why: "As before.", expect: "content", bend: issuer(func(i tree) { i[1] = "https://bob@op.example.org" })},
+	{name: "issuer without clients", why: "No token could be for anybody.", expect: "content", bend: issuer(func(i tree) { i[2] = []string{} })},
+	{name: "clients unsorted", why: "A set has one order.", expect: "content", bend: issuer(func(i tree) { i[2] = []string{"b", "a"} })},
+	{name: "issuer of nothing", why: "Without domain and handle it speaks for nobody.", expect: "content", bend: issuer(func(i tree) { delete(i, 3) })},
+	{name: "domain in capitals", why: "Names are in lower case.", expect: "content", bend: issuer(func(i tree) { i[3] = []string{"Example.org"} })},
+	{name: "anchor with a short digest", why: "A digest is a SHA-256.", expect: "content", bend: func(d *draft) { d.evidence()[3] = []any{tree{1: []byte{1, 2, 3}}} }},
+	{name: "anchor twice", why: "Two words on one root.", expect: "content", bend: func(d *draft) {
+		all := d.evidence()[3].([]any)
+		d.evidence()[3] = append(all, all[0])
+	}},
+	{name: "anchor for a number with plus", why: "Prefixes of anchors are digits.", expect: "content", bend: func(d *draft) {
+		d.evidence()[3].([]any)[0].(tree)[2] = []string{"+41"}
+	}},
+}
+
+// evidence gives the draft a good word on evidence and returns it to be bent.
+func (d *draft) evidence() tree {
+	policy := d.body[5].(tree)
+	if e, ok := policy[3].(tree); ok {
+		return e
+	}
+	anchor := func(name string) []byte { sum := sha256.Sum256([]byte(name)); return sum[:] }
+	e := tree{
+		1: []string{"code-call", "smime"},
+		2: []any{tree{1: "https://op.example.org", 2: []string{"whither"}, 3: []string{"example.org"}}},
+		3: []any{tree{1: anchor("carriers"), 2: []string{"41", "423"}}},
+		4: []any{tree{1: anchor("authorities")}},
+		5: []any{tree{1: anchor("mail")}},
+	}
+	policy[3] = e
+	return e
+}
+
+// issuer bends the OpenID issuer of the federation's word on evidence.
+func issuer(bend func(tree)) func(*draft) {
+	return func(d *draft) { bend(d.evidence()[2].([]any)[0].(tree)) }
 }
 
 var selfCases = []vectorCase{

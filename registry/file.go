@@ -99,6 +99,9 @@ func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
 	case !now.Before(expires):
 		return nil, ErrExpired
 	}
+	if err := u.body.Policy.Evidence.check(); err != nil {
+		return nil, err
+	}
 	s := &Snapshot{
 		version: u.body.Version, digest: u.digest, federation: u.body.Federation,
 		issued: issued, expires: expires, policy: u.body.Policy,

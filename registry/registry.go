@@ -187,6 +187,7 @@ type Self struct {
 type Policy struct {
 	Levels        map[string]uint8 `cbor:"1,keyasint"`           // scheme → lowest level of evidence that counts
 	EvidenceHours uint16           `cbor:"2,keyasint,omitempty"` // age of evidence at a first admission; 0 = 24
+	Evidence      Evidence         `cbor:"3,keyasint,omitzero"`
 }
 
 // Party is a verified grant with its verified self record.
