@@ -36,13 +36,6 @@ func (d *Directory) Admit(ctx context.Context, v mapping.Verified, saw []mapping
 		if err := useNonce(ctx, t, v.Claims().DPNonce, nonceUntil, now); err != nil {
 			return err
 		}
-		dead, err := t.Has(ctx, "SELECT 1 FROM tombstones WHERE id = $1", r.id[:])
-		if err != nil {
-			return err
-		}
-		if dead {
-			return directory.ErrIDTaken
-		}
 		if err := insertMapping(ctx, t, r); err != nil {
 			return err
 		}
@@ -87,8 +80,8 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 		done := make([]mapping.ID, 0, len(rows))
 		for _, r := range rows {
 			n, err := t.Affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
-				"WHERE id = $5 AND digest = $6 AND expires > $7",
-				r.until, r.Generation, r.Key, r.Body, r.id[:], r.digest[:], sqldb.Milliseconds(now))
+				"WHERE id = $5 AND label = $6 AND digest = $7 AND expires > $8",
+				r.until, r.Generation, r.Key, r.Body, r.id[:], r.label[:], r.digest[:], sqldb.Milliseconds(now))
 			if err != nil {
 				return err
 			}
@@ -148,17 +141,19 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 	return len(expired), nil
 }
 
-// insertMapping adds a row, or returns ErrIDTaken.
+// insertMapping adds a row, or returns ErrIDTaken. It looks itself whether the
+// id is taken: where rows lie in partitions by label, no index of the engine's
+// does.
 func insertMapping(ctx context.Context, t *sqldb.Tx, r mappingRow) error {
-	n, err := t.Affect(ctx, "INSERT INTO mappings ("+mappingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-		r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body)
+	taken, err := t.Has(ctx, "SELECT 1 FROM mappings WHERE id = $1 UNION ALL SELECT 1 FROM tombstones WHERE id = $1", r.id[:])
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if taken {
 		return directory.ErrIDTaken
 	}
-	return nil
+	return t.Exec(ctx, "INSERT INTO mappings ("+mappingColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		r.id[:], r.label[:], r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body)
 }
 
 // liveIDs returns the ids of a CSI's live mappings, sorted.

@@ -66,7 +66,7 @@ func TestOpenRefusesForeignDatabases(t *testing.T) {
 		}, sqldb.ErrForeign},
 		{"a newer release", func(t *testing.T, path string) {
 			closeDirectory(t, openDirectory(t, sqlstore.Options{Path: path, Keys: keys}))
-			raw(t, path, "UPDATE meta SET value = '99' WHERE name = 'schema'")
+			raw(t, path, "UPDATE meta SET value = '99' WHERE name IN ('schema', 'oldest')")
 		}, sqldb.ErrNewer},
 		{"a broken schema number", func(t *testing.T, path string) {
 			closeDirectory(t, openDirectory(t, sqlstore.Options{Path: path, Keys: keys}))

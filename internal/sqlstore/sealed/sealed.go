@@ -24,11 +24,11 @@ var ErrCorrupt = errors.New("sealed: a row is damaged; run fsck, and restore a b
 
 // Options open a database.
 type Options struct {
-	Path string // of the database file; made with mode 0600 if it is not there
+	Path string // of the database file, or
+	URL  string // of a PostgreSQL database; see [sqldb.Options], also for these:
 	Keys vault.Keys
 
-	Readers int // connections that read; 0 means 4
-	Queue   int // writes that wait before callers do; 0 means 256
+	Readers, Queue int
 
 	// Fault is a seam for tests, nil in production. It is called once for each
 	// write with the method's name in lower case, from the caller's goroutine.
@@ -72,7 +72,7 @@ func Open(ctx context.Context, o Options, schema Schema) (*Store, error) {
 	}
 	have := make(map[string]string)
 	db, err := sqldb.Open(ctx, sqldb.Config{
-		Options: sqldb.Options{Path: o.Path, Readers: o.Readers, Queue: o.Queue, Fault: o.Fault},
+		Options: sqldb.Options{Path: o.Path, URL: o.URL, Readers: o.Readers, Queue: o.Queue, Fault: o.Fault},
 		Role:    schema.Role, Schema: schema.Steps,
 		Accept: func(meta map[string]string) error {
 			have = meta

@@ -3,136 +3,54 @@ package sqldb
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-
-	driver "modernc.org/sqlite"
-	lib "modernc.org/sqlite/lib"
+	"time"
 )
 
 // dialect is all that differs between engines. The statements themselves are
 // written once, in what SQLite and PostgreSQL both take: numbered parameters,
 // ON CONFLICT, RETURNING, row values, BYTEA and BIGINT; times come from Go.
 type dialect struct {
-	// open returns a pool of one connection that writes and a pool that reads.
+	// steps is the folder with steps of a schema in this engine's own words:
+	// steps/NNNN.sql stands for NNNN.sql. Empty if there is none.
+	steps string
+	// open returns a pool of connections that write and a pool that reads.
 	open func(Config) (writer, reader *sql.DB, err error)
+	// alone waits until no other process prepares the database, and returns
+	// what lets the next one do it.
+	alone func(context.Context, *sql.Conn) (func(), error)
 	// prepare readies a database that is known to be ours, or empty.
 	prepare func(context.Context, *sql.Conn) error
 	// begin starts a transaction in which what was read stays true until commit.
 	begin string
+	// turn makes transactions that write take turns, where begin alone does not.
+	// It is a courtesy: without it those that collide are run again.
+	turn string
+	// commit ends a transaction durably; nil where COMMIT alone leaves no doubt.
+	commit func(context.Context, *sql.Conn) error
 	// view are the options of a transaction that reads one state.
 	view sql.TxOptions
-	// group is how many writes share a transaction; 1 for an engine that
-	// combines commits by itself.
+	// group is how many writes share a transaction at most.
 	group int
+	// patience bounds one run of a transaction, zero is no bound: an engine in
+	// this process answers, one behind a network may not.
+	patience time.Duration
 	// tables counts the tables of the database.
 	tables string
-	// retry reports whether an error asks for the transaction to be run again.
-	retry func(error) bool
+	// again reports whether an error asks for the transaction to be run again.
+	again func(error) bool
+	// lost reports whether an error says that the connection is of no use any
+	// more: what was not committed over it has not happened.
+	lost func(error) bool
 	// foreign reports whether an error says that the file is no database.
 	foreign func(error) bool
 	// tidy does what can wait and must not wait for ever; what it cannot do
 	// now it does the next time.
 	tidy func(context.Context, *sql.Conn)
-	// integrity lists damage below the rows, "ok" if there is none.
+	// integrity lists damage below the rows, "ok" if there is none; empty if
+	// the engine cannot be asked.
 	integrity string
 }
 
-// sqlite is SQLite embedded. Another process on the same file, as fsck is,
-// waits for the lock that BEGIN IMMEDIATE takes.
-var sqlite = dialect{
-	open:      openSQLite,
-	prepare:   prepareSQLite,
-	begin:     "BEGIN IMMEDIATE",
-	group:     128,
-	tables:    "SELECT count(*) FROM sqlite_master",
-	retry:     func(error) bool { return false },
-	foreign:   isNoDatabase,
-	tidy:      emptyLog,
-	integrity: "PRAGMA integrity_check(10)",
-}
+func never(error) bool { return false }
 
-func isNoDatabase(err error) bool {
-	var e *driver.Error
-	return errors.As(err, &e) && e.Code() == lib.SQLITE_NOTADB
-}
-
-// Settings of the connections. FULL syncs the log at each commit: what was
-// acknowledged survives a power cut. secure_delete overwrites with zeros what
-// is deleted, since erasure is promised (design section 9). The log is copied
-// into the file every 1,000 pages and cut back to 16 MiB after a rush.
-const (
-	sqliteAll    = "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=trusted_schema(0)&_pragma=temp_store(MEMORY)"
-	sqliteWriter = sqliteAll + "&_pragma=synchronous(FULL)&_pragma=secure_delete(1)" +
-		"&_pragma=cache_size(-32768)&_pragma=journal_size_limit(16777216)"
-	// Readers map the first 2 GiB of the file, which is as much as SQLite maps:
-	// a lookup among 100,000 rows then takes three quarters of the time.
-	sqliteReader = sqliteAll + "&_pragma=query_only(1)&_pragma=cache_size(-4096)&_pragma=mmap_size(2147418112)"
-)
-
-const defaultReaders = 4
-
-// openSQLite makes a new file such that only its owner can read it; SQLite
-// gives the files beside it the same mode.
-func openSQLite(c Config) (writer, reader *sql.DB, err error) {
-	f, err := os.OpenFile(c.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, nil, fmt.Errorf("sqldb: %w", err)
-	}
-	path, err := filepath.Abs(c.Path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("sqldb: %w", err)
-	}
-	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() + "?"
-	if writer, err = sql.Open("sqlite", name+sqliteWriter); err != nil {
-		return nil, nil, fmt.Errorf("sqldb: %w", err)
-	}
-	if reader, err = sql.Open("sqlite", name+sqliteReader); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("sqldb: %w", err), writer.Close())
-	}
-	n := c.Readers
-	if n == 0 {
-		n = defaultReaders
-	}
-	writer.SetMaxOpenConns(1)
-	reader.SetMaxOpenConns(n)
-	reader.SetMaxIdleConns(n)
-	return writer, reader, nil
-}
-
-// emptyLog copies the write-ahead log into the file and cuts it to nothing.
-// SQLite copies by itself, but goes on over the old log, and while somebody
-// always reads it lets the log grow. Readers of an old state are waited for
-// for a moment only, since writers wait meanwhile.
-func emptyLog(ctx context.Context, c *sql.Conn) {
-	for _, s := range []string{"PRAGMA busy_timeout=100", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA busy_timeout=10000"} {
-		_, _ = c.ExecContext(ctx, s) // a disk that fails here fails the next write, too
-	}
-}
-
-// prepareSQLite turns on the write-ahead log, which stays on in the file, and
-// tries whether it can write: a file that it failed to open for writing, SQLite
-// opens for reading without a word, and every write would fail until a restart.
-func prepareSQLite(ctx context.Context, c *sql.Conn) error {
-	var mode string
-	if err := c.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
-		return fmt.Errorf("sqldb: write-ahead log: %w", err)
-	}
-	if mode != "wal" {
-		return fmt.Errorf("sqldb: the file system allows no write-ahead log (journal mode %s)", mode)
-	}
-	// BEGIN IMMEDIATE alone tells nothing: over a read-only file it only reads.
-	for _, statement := range []string{"BEGIN IMMEDIATE", "CREATE TABLE trial (one INTEGER)", "ROLLBACK"} {
-		if _, err := c.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("sqldb: write to the file: %w", err)
-		}
-	}
-	return nil
-}
+func nothing(context.Context, *sql.Conn) {}

@@ -3,8 +3,10 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +18,7 @@ const product = "whither "
 const (
 	metaRole   = "role"
 	metaSchema = "schema"
+	metaOldest = "oldest" // schema that a release must know to work on this one
 )
 
 const setMeta = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -32,29 +35,33 @@ func (t *Tx) DropMeta(ctx context.Context, name string) error {
 
 // prepare looks at the database before it changes anything, and migrates it.
 func (d *DB) prepare(ctx context.Context, c Config) (*sql.Conn, error) {
-	steps, err := readSteps(c.Schema)
+	steps, err := readSteps(c.Schema, d.dialect.steps)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := d.writers.Conn(ctx)
-	var have int
-	if err == nil {
-		have, err = d.identify(ctx, conn, c, len(steps))
+	if err != nil {
+		return nil, unreachable(err)
 	}
+	release, err := d.dialect.alone(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	defer release()
+	have, err := d.identify(ctx, conn, c, len(steps))
 	if err == nil {
 		err = d.dialect.prepare(ctx, conn)
 	}
 	if err == nil {
 		err = d.migrate(ctx, conn, c.Role, have, steps)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return conn, nil
-	case d.dialect.foreign(err):
-		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
-	default:
-		return nil, err
 	}
+	if d.dialect.foreign(err) {
+		err = fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return nil, errors.Join(err, conn.Close())
 }
 
 // identify returns the number of the database's schema, 0 if it is empty, and
@@ -77,7 +84,7 @@ func (d *DB) identify(ctx context.Context, c *sql.Conn, config Config, known int
 			return 0, fmt.Errorf("%w: schema number %q", ErrForeign, meta[metaSchema])
 		}
 	}
-	if have > known {
+	if oldest, err := strconv.Atoi(meta[metaOldest]); have > known && (err != nil || oldest > known) {
 		return 0, fmt.Errorf("%w: its schema is %d, this release knows %d", ErrNewer, have, known)
 	}
 	if config.Accept != nil {
@@ -103,18 +110,30 @@ func readMeta(ctx context.Context, c *sql.Conn) (map[string]string, error) {
 	return meta, rows.Err()
 }
 
+// step is one file of a schema.
+type step struct {
+	script string
+	// oldest is the lowest schema that a release must know to go on working when
+	// this step was made.
+	oldest int
+}
+
 // migrate makes the steps that the database lacks, each in a transaction that
 // also notes its number. A crash leaves a database from which opening goes on.
-func (d *DB) migrate(ctx context.Context, c *sql.Conn, role string, have int, steps []string) error {
+func (d *DB) migrate(ctx context.Context, c *sql.Conn, role string, have int, steps []step) error {
 	for i := have; i < len(steps); i++ {
 		script := []string{d.dialect.begin}
 		if i == 0 {
 			script = append(script,
 				"CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
 				"INSERT INTO meta (name, value) VALUES ('"+metaRole+"', '"+product+role+"'), ('"+metaSchema+"', '0')")
+		} else if d.dialect.turn != "" { // those who write wait here, and not half way
+			script = append(script, d.dialect.turn)
 		}
-		script = append(script, steps[i],
+		script = append(script, steps[i].script,
 			"UPDATE meta SET value = '"+strconv.Itoa(i+1)+"' WHERE name = '"+metaSchema+"'",
+			"INSERT INTO meta (name, value) VALUES ('"+metaOldest+"', '"+strconv.Itoa(steps[i].oldest)+"')"+
+				" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 			"COMMIT")
 		for _, s := range script {
 			if _, err := c.ExecContext(ctx, s); err != nil {
@@ -126,25 +145,70 @@ func (d *DB) migrate(ctx context.Context, c *sql.Conn, role string, have int, st
 	return nil
 }
 
-// readSteps returns the steps of a schema in order.
-func readSteps(schema fs.FS) ([]string, error) {
-	entries, err := fs.ReadDir(schema, ".") // sorted by name
+// readSteps returns the steps of a schema in order, each in the words of a
+// dialect if it has a file in that dialect's folder.
+func readSteps(schema fs.FS, dialect string) ([]step, error) {
+	names, err := readNames(schema, ".")
 	if err != nil {
-		return nil, fmt.Errorf("sqldb: schema: %w", err)
+		return nil, err
 	}
-	var steps []string
-	for i, e := range entries {
-		if want := fmt.Sprintf("%04d.sql", i+1); e.Name() != want {
-			return nil, fmt.Errorf("sqldb: schema: found %s, want %s", e.Name(), want)
+	if len(names) == 0 {
+		return nil, errors.New("sqldb: schema: no file")
+	}
+	own, err := readNames(schema, stepsPostgres)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, name := range own {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("sqldb: schema: %s/%s stands for no file", stepsPostgres, name)
 		}
-		b, err := fs.ReadFile(schema, e.Name())
+	}
+	steps := make([]step, len(names))
+	for i, name := range names {
+		if want := fmt.Sprintf("%04d.sql", i+1); name != want {
+			return nil, fmt.Errorf("sqldb: schema: found %s, want %s", name, want)
+		}
+		if dialect != "" && slices.Contains(own, name) {
+			name = dialect + "/" + name
+		}
+		b, err := fs.ReadFile(schema, name)
 		if err != nil {
 			return nil, fmt.Errorf("sqldb: schema: %w", err)
 		}
-		steps = append(steps, string(b))
-	}
-	if len(steps) == 0 {
-		return nil, fmt.Errorf("sqldb: schema: no file")
+		if steps[i], err = readStep(string(b), i+1); err != nil {
+			return nil, fmt.Errorf("sqldb: schema: %s: %w", name, err)
+		}
 	}
 	return steps, nil
+}
+
+// readNames lists the files of a folder, sorted.
+func readNames(schema fs.FS, folder string) ([]string, error) {
+	entries, err := fs.ReadDir(schema, folder)
+	if err != nil {
+		return nil, fmt.Errorf("sqldb: schema: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() || e.Name() != stepsPostgres {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// oldestMark begins a step which only adds, such that releases that know no more
+// than the schema with that number go on working beside newer ones.
+const oldestMark = "-- oldest: "
+
+func readStep(script string, number int) (step, error) {
+	s := step{script: script, oldest: number}
+	if rest, ok := strings.CutPrefix(script, oldestMark); ok {
+		var err error
+		if s.oldest, err = strconv.Atoi(strings.SplitN(rest, "\n", 2)[0]); err != nil || s.oldest < 1 || s.oldest > number {
+			return step{}, fmt.Errorf("%q names no schema up to %d", oldestMark, number)
+		}
+	}
+	return s, nil
 }

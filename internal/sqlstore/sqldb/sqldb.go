@@ -14,7 +14,9 @@
 //
 // Engines differ in a [dialect], a handful of values. SQLite is embedded: a file,
 // its write-ahead log beside it, one connection that writes and several that
-// read without waiting for it. It needs a local file system.
+// read without waiting for it. It needs a local file system. PostgreSQL is a
+// server that several processes share; what they write still happens one after
+// the other, over all of them.
 package sqldb
 
 import (
@@ -32,14 +34,22 @@ var (
 	ErrForeign = errors.New("sqldb: not a database of this role; give the path of the right one, nothing was changed")
 	ErrNewer   = errors.New("sqldb: written by a newer release; run that release, or restore the backup from before the upgrade")
 	ErrClosed  = errors.New("sqldb: closed")
+	ErrURL     = errors.New("sqldb: unusable URL of a database")
+	// ErrUnreachable comes where a server does not answer or turns us away.
+	ErrUnreachable = errors.New("sqldb: the database cannot be reached; see that it runs, and that host, user and password file are right")
+	ErrReadOnly    = errors.New("sqldb: the database is read-only; name its primary, or all its servers together with target_session_attrs=read-write")
+	ErrUnsafe      = errors.New("sqldb: the database would lose in a power cut what it has acknowledged; turn its fsync on")
+	// ErrUncertain comes where a connection broke while a write was committed.
+	ErrUncertain = errors.New("sqldb: whether the write was made is unknown; make it again, which is safe")
 	// ErrInjected is what a [Fault] lets a write return.
 	ErrInjected = errors.New("sqldb: fault injected by a test")
 )
 
 // Options are the choices of whoever runs a role.
 type Options struct {
-	Path    string // of the database file; made with mode 0600 if it is not there
-	Readers int    // connections that read; 0 means 4
+	Path    string // of an SQLite file; made with mode 0600 if it is not there
+	URL     string // of a PostgreSQL database, instead of Path: postgres://user@host/database?passfile=…
+	Readers int    // connections that read; 0 means 4 to a file and 8 to a server
 	Queue   int    // writes that wait before callers do; 0 means 256
 
 	// Fault is a seam for tests, nil in production. It is called once for each
@@ -97,11 +107,16 @@ type DB struct {
 // Open opens a role's database, and makes or migrates it where needed. ctx
 // bounds the opening alone.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	if c.Path == "" || c.Readers < 0 || c.Queue < 0 {
-		return nil, fmt.Errorf("sqldb: path %q, %d readers, queue of %d", c.Path, c.Readers, c.Queue)
+	if (c.Path == "") == (c.URL == "") || c.Readers < 0 || c.Queue < 0 {
+		return nil, fmt.Errorf("sqldb: path %q or URL, %d readers, queue of %d", c.Path, c.Readers, c.Queue)
 	}
 	d := &DB{dialect: sqlite, fault: c.Fault}
 	var err error
+	if c.URL != "" {
+		if d.dialect, err = dialectOf(c.URL); err != nil {
+			return nil, err
+		}
+	}
 	if d.writers, d.readers, err = d.dialect.open(c); err != nil {
 		return nil, err
 	}
@@ -109,7 +124,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.readers.Close(), d.writers.Close())
 	}
-	d.writer = startWriter(d.dialect, conn, c.Queue)
+	d.writer = startWriter(d.dialect, d.writers, conn, c.Queue)
 	return d, nil
 }
 
@@ -145,8 +160,20 @@ func (d *DB) Write(ctx context.Context, name string, work Work) error {
 // until then.
 func (d *DB) Tidy() { d.writer.tidy.Store(true) }
 
-// Each runs a query and hands each row to scan. One query sees one state.
+// Each runs a query and hands each row to scan. One query sees one state. One
+// whose connection breaks before the first row is run again over another.
 func (d *DB) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
+	for n := 1; ; n++ {
+		begun := false
+		err := d.each(ctx, func(r Row) error { begun = true; return scan(r) }, query, args)
+		if err == nil || begun || n == maxRuns || ctx.Err() != nil || !d.dialect.lost(err) {
+			return err
+		}
+		pause(ctx, n)
+	}
+}
+
+func (d *DB) each(ctx context.Context, scan func(Row) error, query string, args []any) error {
 	s, err := d.stmt(ctx, query)
 	if err != nil {
 		return err
@@ -180,8 +207,11 @@ func (v View) Each(ctx context.Context, scan func(Row) error, query string, args
 }
 
 // Damage returns what the engine finds broken below the rows, nothing if all
-// is well.
+// is well or it cannot be asked.
 func (v View) Damage(ctx context.Context) ([]string, error) {
+	if v.db.dialect.integrity == "" {
+		return nil, nil
+	}
 	var found []string
 	err := v.Each(ctx, func(r Row) error {
 		var line string

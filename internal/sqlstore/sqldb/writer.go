@@ -2,12 +2,14 @@ package sqldb
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // writer is the one goroutine that writes. It takes all that waits into one
@@ -21,6 +23,7 @@ import (
 // saw may have been written in the same transaction, and is true only then.
 type writer struct {
 	dialect dialect
+	pool    *sql.DB              // of which conn is; another one is taken when it breaks
 	conn    *sql.Conn            // owned by the goroutine, as are
 	stmts   map[string]*sql.Stmt // the statements prepared on it
 
@@ -55,12 +58,12 @@ const (
 
 const defaultQueue = 256
 
-func startWriter(d dialect, conn *sql.Conn, queue int) *writer {
+func startWriter(d dialect, pool *sql.DB, conn *sql.Conn, queue int) *writer {
 	if queue == 0 {
 		queue = defaultQueue
 	}
 	w := &writer{
-		dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt),
+		dialect: d, pool: pool, conn: conn, stmts: make(map[string]*sql.Stmt),
 		queue: make(chan *write, queue), ended: make(chan struct{}),
 	}
 	go w.loop()
@@ -115,13 +118,24 @@ func (w *writer) close() error {
 	if !first {
 		return nil
 	}
-	// Statements of one connection do not end with it, and SQLite keeps a
-	// connection with statements, and its log, until the process ends.
+	return w.hangUp()
+}
+
+// hangUp closes the connection. Statements of one connection do not end with
+// it, and SQLite keeps a connection with statements, and its log, until the
+// process ends.
+func (w *writer) hangUp() error {
+	if w.conn == nil {
+		return nil
+	}
 	var err error
 	for _, s := range w.stmts {
 		err = errors.Join(err, s.Close())
 	}
-	return errors.Join(err, w.conn.Close())
+	err = errors.Join(err, w.conn.Close())
+	clear(w.stmts)
+	w.conn = nil
+	return err
 }
 
 func (w *writer) loop() {
@@ -142,7 +156,7 @@ func (w *writer) loop() {
 			}
 			p.done <- p.err
 		}
-		if w.tidy.Swap(false) {
+		if w.conn != nil && w.tidy.Swap(false) {
 			w.dialect.tidy(context.Background(), w.conn)
 		}
 	}
@@ -169,28 +183,66 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 	}
 }
 
-// maxRuns bounds how often a transaction is run again.
+// maxRuns bounds how often a transaction is run again. With the pauses between
+// them the runs take three seconds, if the server answers.
 const maxRuns = 10
 
-// commit makes a batch. An error means that nothing of it was made. The
-// context is the goroutine's own: ending a statement half way would roll back
-// the writes of others.
+// pause waits before run n+1, twice as long each time and a random part more, so
+// that those who collided do not meet again.
+func pause(ctx context.Context, n int) {
+	var random [1]byte
+	_, _ = rand.Read(random[:]) // it ends the process rather than fail
+	base := min(time.Millisecond<<n, 512*time.Millisecond)
+	t := time.NewTimer(base + base*time.Duration(random[0])/256)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// commit makes a batch. An error means that nothing of it was made, save for
+// ErrUncertain. The context is the goroutine's own: ending a statement half way
+// would roll back the writes of others.
 func (w *writer) commit(ctx context.Context, batch []*write) error {
 	for n := 1; ; n++ {
 		err := w.attempt(ctx, batch)
 		if err == nil {
 			return nil
 		}
-		_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // the engine may have done so already
-		if n == maxRuns || !w.dialect.retry(err) {
+		lost := w.dialect.lost(err)
+		if lost || errors.Is(err, ErrUncertain) {
+			_ = w.hangUp() // it is broken
+		} else if w.conn != nil {
+			_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // the engine may have done so already
+		}
+		switch {
+		case errors.Is(err, ErrUncertain):
+			return err
+		case n < maxRuns && (lost || w.dialect.again(err)):
+			pause(ctx, n)
+		case lost:
+			return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		default:
 			return fmt.Errorf("sqldb: %w", err)
 		}
 	}
 }
 
-func (w *writer) attempt(ctx context.Context, batch []*write) error {
+// attempt runs a batch once.
+func (w *writer) attempt(ctx context.Context, batch []*write) (err error) {
+	if w.dialect.patience != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.dialect.patience)
+		defer cancel()
+	}
+	if w.conn == nil {
+		if w.conn, err = w.pool.Conn(ctx); err != nil {
+			return err
+		}
+	}
 	t := &Tx{w: w}
-	if err := t.Exec(ctx, w.dialect.begin); err != nil {
+	if err := w.begin(ctx, t); err != nil {
 		return err
 	}
 	for _, p := range batch {
@@ -198,7 +250,22 @@ func (w *writer) attempt(ctx context.Context, batch []*write) error {
 			return err
 		}
 	}
-	return t.Exec(ctx, "COMMIT")
+	if w.dialect.commit == nil {
+		return t.Exec(ctx, "COMMIT")
+	}
+	if err = w.dialect.commit(ctx, w.conn); err != nil && w.dialect.lost(err) {
+		return fmt.Errorf("%w: %w", ErrUncertain, err) // it may be done, and only the answer be missing
+	}
+	return err
+}
+
+// begin begins a transaction and waits for its turn, in one message.
+func (w *writer) begin(ctx context.Context, t *Tx) error {
+	if w.dialect.turn == "" {
+		return t.Exec(ctx, w.dialect.begin)
+	}
+	_, err := w.conn.ExecContext(ctx, w.dialect.begin+"; "+w.dialect.turn)
+	return err
 }
 
 // run makes one write of a batch. It returns an error if the whole batch is
@@ -215,7 +282,7 @@ func (w *writer) run(ctx context.Context, t *Tx, p *write) error {
 		p.err = p.work(ctx, t)
 	}
 	if p.err != nil {
-		if w.dialect.retry(p.err) {
+		if w.dialect.again(p.err) || w.dialect.lost(p.err) {
 			return p.err
 		}
 		if err := t.Exec(ctx, "ROLLBACK TO SAVEPOINT work"); err != nil {
