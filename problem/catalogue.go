@@ -75,6 +75,13 @@ const (
 	ChallengerUnknown   Kind = "challenger-unknown"
 	ChallengerDependent Kind = "challenger-dependent"
 
+	// About a published key.
+	KeyUnpublished Kind = "key-unpublished"
+	KeyUnusable    Kind = "key-unusable"
+	KeyLookup      Kind = "key-lookup"
+	KeyKind        Kind = "key-kind"
+	ListUnknown    Kind = "list-unknown"
+
 	// About a mail reply.
 	MailSignatureMissing Kind = "mail-signature-missing"
 	MailSignatureBad     Kind = "mail-signature-bad"
@@ -172,6 +179,12 @@ var catalogue = [...]Row{
 
 	{ChallengerUnknown, 422, "The challenger is not an active prover of the registry", RetryFresh, "fetch the current registry; name the prover that sent the challenge"},
 	{ChallengerDependent, 422, "The challenger is run by this prover's own operator", RetryNever, "ask a prover of another operator"},
+
+	{KeyUnpublished, 404, "No such key is published now", RetryNever, "make the evidence again: its key has been retired, or never was there"},
+	{KeyUnusable, 422, "What is published there is no key that evidence can use", RetryNever, "the domain must publish one record with an RSA key of at least 2048 bits or an Ed25519 key, not revoked, not in testing"},
+	{KeyLookup, 503, "The key could not be looked up", RetryLater, "try again when the name servers, or the issuer, answer; what DNSSEC finds bogus is answered so, too"},
+	{KeyKind, 422, "This observer does not look at keys of this kind, or at such a name", RetryNever, "name a domain and a selector, or an issuer, in their one spelling; or ask another observer"},
+	{ListUnknown, 404, "There is no list of this day", RetryNever, "see the days in the index; a list is there some hours after its day, and for 13 months"},
 
 	{MailSignatureMissing, 422, "The reply has no DKIM signature", RetryNever, "reply from a provider that signs with DKIM"},
 	{MailSignatureBad, 422, "The reply's DKIM signature does not verify", RetryFresh, "send the reply directly, without a forwarder that changes it"},

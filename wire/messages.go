@@ -6,7 +6,7 @@ import (
 	"whither/registry"
 )
 
-// Paths of the servers' message endpoints; all are POST.
+// Paths of the servers' message endpoints; all are POST unless they say GET.
 const (
 	PathOffers       = "/v1/offers"       // DP, MSP
 	PathMappings     = "/v1/mappings"     // DP
@@ -18,6 +18,8 @@ const (
 	PathStatus       = "/v1/status"       // prover: how a challenge stands
 	PathAnswers      = "/v1/answers"      // prover: the code of a challenge by message or call
 	PathObservations = "/v1/observations" // prover: witness another prover's artefact
+	PathKeys         = "/v1/keys"         // observer: look at a published key
+	PathLists        = "/v1/lists"        // observer: GET, the index of daily lists; below it, by its day, each list
 	PathRegistry     = "/v1/registry"     // every server: GET, the registry file as it stands
 )
 
@@ -311,4 +313,34 @@ type ObservationRequest struct {
 // Observation is the second prover's receipt.
 type Observation struct {
 	Receipt Bytes `cbor:"receipt" json:"receipt"`
+}
+
+// Where keys are published.
+const (
+	KeysOfDKIM = "dkim" // in the DNS, for mail
+	KeysOfJWKS = "jwks" // in an OpenID issuer's key set
+)
+
+// KeyRequest asks an observer which key is published now. It names nobody.
+type KeyRequest struct {
+	Kind  string `cbor:"kind" json:"kind"`
+	Name  string `cbor:"name" json:"name"`                       // domain, or issuer
+	Label string `cbor:"label,omitempty" json:"label,omitempty"` // selector, or kid
+}
+
+// KeyAnswer is what the observer saw.
+type KeyAnswer struct {
+	Observations []Bytes `cbor:"observations" json:"observations"` // one a key, at least one
+}
+
+// ListIndex says of which days an observer has lists, oldest first.
+type ListIndex struct {
+	Lists []ListEntry `cbor:"lists" json:"lists"`
+}
+
+// ListEntry is a day's list.
+type ListEntry struct {
+	Day    uint64 `cbor:"day" json:"day"`       // since 1970
+	Digest Bytes  `cbor:"digest" json:"digest"` // of the list's payload, which the next list names
+	Size   uint64 `cbor:"size" json:"size"`     // of the list in bytes
 }

@@ -49,6 +49,10 @@ var messages = []any{
 	wire.AnswerRequest{},
 	wire.ObservationRequest{},
 	wire.Observation{},
+	wire.KeyRequest{},
+	wire.KeyAnswer{},
+	wire.ListIndex{},
+	wire.ListEntry{},
 }
 
 // member is a member of a message, as the code or the page has it.
