@@ -92,26 +92,37 @@ func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
 	if !cose.GoodTime(u.body.Issued) || !cose.GoodTime(u.body.Expires) {
 		return nil, fmt.Errorf("%w: a time before 1970 or after 9999", ErrContent)
 	}
-	issued, expires := time.Unix(u.body.Issued, 0), time.Unix(u.body.Expires, 0)
+	return Assemble(Record{
+		Version: u.body.Version, Federation: u.body.Federation, Issued: time.Unix(u.body.Issued, 0), Expires: time.Unix(u.body.Expires, 0),
+		Policy: u.body.Policy, Parties: u.body.Parties,
+	}, u.digest, nil, now)
+}
+
+// Assemble makes a snapshot of a record that the federation vouches for: the
+// caller has verified that. It checks the times, every grant and every self
+// record. What previous has of the same bytes need not be verified again; a
+// self record older than the one there is a step back, and refused. Previous
+// may be nil.
+func Assemble(r Record, digest [sha256.Size]byte, previous *Snapshot, now time.Time) (*Snapshot, error) {
 	switch {
-	case issued.After(now.Add(MaxSkew)):
+	case r.Issued.After(now.Add(MaxSkew)):
 		return nil, ErrNotYet
-	case !now.Before(expires):
+	case !now.Before(r.Expires):
 		return nil, ErrExpired
 	}
-	if err := u.body.Policy.Evidence.check(); err != nil {
+	if err := r.Policy.Evidence.check(); err != nil {
 		return nil, err
 	}
 	s := &Snapshot{
-		version: u.body.Version, digest: u.digest, federation: u.body.Federation,
-		issued: issued, expires: expires, policy: u.body.Policy,
-		parties: make(map[PartyID]Party, len(u.body.Parties)),
-		signers: make(map[key.ID]Signer),
+		version: r.Version, digest: digest, federation: r.Federation,
+		issued: r.Issued, expires: r.Expires, policy: r.Policy,
+		parties: make(map[PartyID]Party, len(r.Parties)),
+		signers: make(map[key.ID]Signer, len(r.Parties)),
 		bits:    make(map[uint16]PartyID),
-		pins:    make(map[[sha256.Size]byte]PartyID),
+		pins:    make(map[[sha256.Size]byte]PartyID, len(r.Parties)),
 	}
-	for _, e := range u.body.Parties {
-		if err := s.add(e, now); err != nil {
+	for _, e := range r.Parties {
+		if err := s.add(e, previous, now); err != nil {
 			return nil, err
 		}
 	}
@@ -138,7 +149,7 @@ func (u Unverified) checkRoots(root Root) error {
 }
 
 // add verifies one entry and puts it into s.
-func (s *Snapshot) add(e Entry, now time.Time) error {
+func (s *Snapshot) add(e Entry, previous *Snapshot, now time.Time) error {
 	if !cose.GoodTime(e.Grant.Standing.Since) {
 		return fmt.Errorf("%w: standing of %s is since before 1970 or after 9999", ErrContent, e.Grant.ID)
 	}
@@ -149,11 +160,19 @@ func (s *Snapshot) add(e Entry, now time.Time) error {
 	if _, twice := s.parties[id]; twice {
 		return fmt.Errorf("%w: %s is listed twice", ErrContent, id)
 	}
-	self, err := openSelf(e, now)
-	if err != nil {
-		return err
+	p := Party{Grant: e.Grant, record: sha256.Sum256(e.Self)}
+	if known, ok := previous.known(id); ok && known.record == p.record && known.OperatorKey == p.OperatorKey {
+		p.Self = known.Self
+	} else {
+		var err error
+		if p.Self, err = openSelf(e, now); err != nil {
+			return err
+		}
+		if ok && p.Self.Issued < known.Self.Issued {
+			return fmt.Errorf("%w: self record of %s", ErrRollback, id)
+		}
 	}
-	p := Party{Grant: e.Grant, Self: self}
+	self := p.Self
 	s.parties[id] = p
 	if e.Grant.Bit != nil {
 		if other, taken := s.bits[*e.Grant.Bit]; taken {

@@ -18,6 +18,7 @@
 package registry
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -194,6 +195,8 @@ type Policy struct {
 type Party struct {
 	Grant
 	Self Self
+
+	record [sha256.Size]byte // of the signed self record
 }
 
 // Signer is a key in the hands of a party, for one role.

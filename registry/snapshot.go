@@ -48,6 +48,14 @@ func (s *Snapshot) Party(id PartyID) (Party, bool) {
 	return p, ok
 }
 
+// known is Party, for a snapshot that there may not be.
+func (s *Snapshot) known(id PartyID) (Party, bool) {
+	if s == nil {
+		return Party{}, false
+	}
+	return s.Party(id)
+}
+
 // Parties returns the parties that have role r and are active, by id.
 func (s *Snapshot) Parties(r Role) []Party {
 	return slices.DeleteFunc(s.Members(r), func(p Party) bool { return p.Standing.State != Active })
