@@ -43,14 +43,14 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/fetch", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/observer/resolver", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
+			"internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/observer/resolver", "internal/prover", "internal/prover/drain", "internal/dp/server", "internal/dp/console",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
 			"internal/privacy/pir/pages",
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -101,6 +101,7 @@ var rules = house{
 		"registry/update":               "internal/pinned",
 		"internal/endpoint":             "internal/pinned",
 		"internal/keyfile":              "internal/pinned",
+		"internal/oidc":                 "internal/fetch",
 		"internal/publish":              "internal/keyfile internal/party registry/update",
 		"internal/party":                "internal/keyfile internal/pinned registry/update",
 		"internal/world/desk":           "internal/world/mailnet internal/world/phonenet",
