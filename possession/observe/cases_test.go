@@ -3,6 +3,7 @@ package observe_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ type scene struct {
 	label  key.Label
 	// tree, if set, is signed as it is; else the observation or the list.
 	tree  map[int64]any
+	head  func(map[int64]any) // bends the signed head of a list
 	after func([]byte) []byte // what happens to the bytes on their way
 }
 
@@ -92,11 +94,60 @@ func (s *scene) bent(list bool) ([]byte, error) {
 	if header == (cose.Params{}) {
 		header = cose.Params{Role: role, Time: at.Unix()}
 	}
+	groups, isList := tree[3].([]any)
+	if list && isList {
+		leaves := leavesOf(s.t, groups)
+		root := rootOf(leaves)
+		tree = maps.Clone(tree)
+		tree[3], tree[4] = root[:], len(leaves)
+		if s.head != nil {
+			s.head(tree)
+		}
+	}
 	payload, err := canon.Marshal(tree)
 	if err != nil {
 		return nil, err
 	}
-	return cose.Sign1(s.label, payload, worldtest.Key(s.t, s.signer), true, header)
+	b, err := cose.Sign1(s.label, payload, worldtest.Key(s.t, s.signer), true, header)
+	if err != nil || !list {
+		return b, err
+	}
+	return canon.Marshal([]any{b, groups})
+}
+
+// leavesOf hashes the entries of groups by another way than the package does.
+func leavesOf(t testing.TB, groups []any) [][32]byte {
+	t.Helper()
+	var out [][32]byte
+	for _, g := range groups {
+		g := g.(groupTree)
+		for _, k := range g[2].([]any) {
+			b, err := canon.Marshal(append([]any{g[0], g[1]}, k.([]any)...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, sha256.Sum256(append([]byte{0}, b...)))
+		}
+	}
+	return out
+}
+
+// rootOf computes the root level by level: what has no neighbour goes up as it is.
+func rootOf(level [][32]byte) [32]byte {
+	if len(level) == 0 {
+		return [32]byte{1}
+	}
+	for len(level) > 1 {
+		var up [][32]byte
+		for i := 0; i+1 < len(level); i += 2 {
+			up = append(up, sha256.Sum256(slices.Concat([]byte{1}, level[i][:], level[i+1][:])))
+		}
+		if len(level)%2 == 1 {
+			up = append(up, level[len(level)-1])
+		}
+		level = up
+	}
+	return level[0]
 }
 
 // observationTree encodes by another way than the package does.
@@ -278,6 +329,18 @@ func refusedLists() []statementCase {
 			s.tree, s.header = listTree(s.l, org("s1")), cose.Params{Role: 1, Time: s.l.Signed.Unix()}
 		}, observe.ErrList},
 		{"list with an observation's payload", true, func(s *scene) { s.tree = observationTree(s.o) }, observe.ErrList},
+		{"list with another root", true, func(s *scene) {
+			s.tree, s.head = listTree(s.l, org("s1")), func(h map[int64]any) { h[3] = bytes.Repeat([]byte{1}, 32) }
+		}, observe.ErrList},
+		{"list with another count", true, func(s *scene) {
+			s.tree, s.head = listTree(s.l, org("s1")), func(h map[int64]any) { h[4] = 2 }
+		}, observe.ErrList},
+		{"list without count", true, func(s *scene) {
+			s.tree, s.head = listTree(s.l, org("s1")), func(h map[int64]any) { delete(h, 4) }
+		}, observe.ErrList},
+		{"list of entries beside the signed ones", true, func(s *scene) {
+			s.after = func(b []byte) []byte { return bytes.Replace(b, []byte("s2"), []byte("s3"), 1) }
+		}, observe.ErrList},
 		{"list with bytes after it", true, func(s *scene) { s.after = func(b []byte) []byte { return append(b, 0) } }, observe.ErrList},
 	}
 }
@@ -307,7 +370,16 @@ func refusedSigners(list bool) []statementCase {
 			s.standing(registry.Expelled, day)
 			s.q.Now, s.q.Witnessed, s.q.WitnessedBy = s.Now.Add(2*day), s.Now, s.Grant(observerA).Operator
 		}, observe.ErrStanding},
-		{"signature changed", list, func(s *scene) { s.after = func(b []byte) []byte { b[len(b)-1] ^= 1; return b } }, observe.ErrSignature},
+		{"signature changed", list, func(s *scene) {
+			s.after = func(b []byte) []byte {
+				last := len(b) - 1
+				if list {
+					last = 2 + int(b[2]) // the head comes first, as a byte string of up to 255
+				}
+				b[last] ^= 1
+				return b
+			}
+		}, observe.ErrSignature},
 		{"signed as a receipt", list, func(s *scene) {
 			s.label = key.LabelReceipt
 			if list {

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -23,6 +24,11 @@ func DayOf(t time.Time) Day { return Day(t.Unix() / secondsPerDay) }
 // Begin is the first second of the day.
 func (d Day) Begin() time.Time { return time.Unix(int64(d)*secondsPerDay, 0).UTC() }
 
+// allows reports whether a list of the day may be signed at t.
+func (d Day) allows(t time.Time) bool {
+	return DayOf(t) >= d && !t.After((d + 1).Begin().Add(MaxDelay))
+}
+
 // Entry is a key that was seen on a day.
 type Entry struct {
 	Key
@@ -41,12 +47,21 @@ type List struct {
 	Signed time.Time
 }
 
-// listBody is the signed payload: the entries in groups of one place each, since
-// most domains publish several keys.
-type listBody struct {
-	Day      Day     `cbor:"1,keyasint"`
-	Previous []byte  `cbor:"2,keyasint,omitempty"`
-	Groups   []group `cbor:"3,keyasint"`
+// listBytes is a list as it is published: the signed head, and the entries in
+// groups of one place each, since most domains publish several keys.
+type listBytes struct {
+	_      struct{} `cbor:",toarray"`
+	Head   []byte
+	Groups []group
+}
+
+// headBody is the signed payload: the entries by the root of their hash tree, so
+// that one of them can be shown without the others (excerpt.go).
+type headBody struct {
+	Day      Day    `cbor:"1,keyasint"`
+	Previous []byte `cbor:"2,keyasint,omitempty"`
+	Root     []byte `cbor:"3,keyasint"`
+	Count    uint64 `cbor:"4,keyasint"`
 }
 
 type group struct {
@@ -74,7 +89,7 @@ func (l List) check() error {
 	if len(l.Entries) == 0 {
 		return fmt.Errorf("%w: no entries", ErrList)
 	}
-	if DayOf(l.Signed) < l.Day || l.Signed.After((l.Day + 1).Begin().Add(MaxDelay)) {
+	if !l.Day.allows(l.Signed) {
 		return fmt.Errorf("%w: signed before its day or long after", ErrList)
 	}
 	for i, e := range l.Entries {
@@ -88,25 +103,36 @@ func (l List) check() error {
 	return nil
 }
 
-// payload is what is signed.
-func (l List) payload() ([]byte, error) {
-	body := listBody{Day: l.Day}
-	if l.Previous != [sha256.Size]byte{} {
-		body.Previous = l.Previous[:]
-	}
+// groups puts the entries into groups of one place each.
+func (l List) groups() ([]group, error) {
+	var out []group
 	for _, e := range l.Entries {
-		last := len(body.Groups) - 1
-		if last < 0 || body.Groups[last].Kind != e.Kind || body.Groups[last].Name != e.Name {
-			body.Groups = append(body.Groups, group{Kind: e.Kind, Name: e.Name})
+		last := len(out) - 1
+		if last < 0 || out[last].Kind != e.Kind || out[last].Name != e.Name {
+			out = append(out, group{Kind: e.Kind, Name: e.Name})
 			last++
 		}
-		body.Groups[last].Keys = append(body.Groups[last].Keys, groupKey{Label: e.Label, Digest: slices.Clone(e.Digest[:]), DNSSEC: e.DNSSEC})
-		if len(body.Groups[last].Keys) > MaxKeys {
+		out[last].Keys = append(out[last].Keys, groupKey{Label: e.Label, Digest: slices.Clone(e.Digest[:]), DNSSEC: e.DNSSEC})
+		if len(out[last].Keys) > MaxKeys {
 			return nil, fmt.Errorf("%w: more than %d keys in one place", ErrList, MaxKeys)
 		}
 	}
-	if len(body.Groups) > canon.MaxElements {
+	if len(out) > canon.MaxElements {
 		return nil, fmt.Errorf("%w: more than %d places", ErrList, canon.MaxElements)
+	}
+	return out, nil
+}
+
+// payload is what is signed.
+func (l List) payload() ([]byte, error) {
+	leaves, err := l.leaves()
+	if err != nil {
+		return nil, err
+	}
+	root := treeRoot(leaves)
+	body := headBody{Day: l.Day, Root: root[:], Count: uint64(len(leaves))}
+	if l.Previous != [sha256.Size]byte{} {
+		body.Previous = l.Previous[:]
 	}
 	return canon.Marshal(body)
 }
@@ -116,39 +142,49 @@ func (l List) Sign(observer key.Private) ([]byte, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
+	groups, err := l.groups()
+	if err != nil {
+		return nil, err
+	}
 	payload, err := l.payload()
 	if err != nil {
 		return nil, err
 	}
-	return cose.Sign1(key.LabelObservation, payload, observer, true, cose.Params{Role: signDaily, Time: l.Signed.Unix()})
+	head, err := cose.Sign1(key.LabelObservation, payload, observer, true, cose.Params{Role: signDaily, Time: l.Signed.Unix()})
+	if err != nil {
+		return nil, err
+	}
+	return canon.Marshal(listBytes{Head: head, Groups: groups})
 }
 
 // UnverifiedList is a parsed list whose signature nobody has checked.
 type UnverifiedList struct {
 	list    List
 	message cose.Message1
+	head    []byte // the message's bytes
 }
 
 // ParseList reads a list.
 func ParseList(b []byte) (UnverifiedList, error) {
-	m, err := parse1(b, MaxList, signDaily)
+	var body listBytes
+	if err := canon.Unmarshal(b, MaxList, &body); err != nil {
+		return UnverifiedList{}, fmt.Errorf("%w: %w", ErrList, err)
+	}
+	message, head, err := parseHead(body.Head)
 	if err != nil {
 		return UnverifiedList{}, fmt.Errorf("%w: %w", ErrList, err)
 	}
-	var body listBody
-	if err := canon.Unmarshal(m.Payload, MaxList, &body); err != nil {
-		return UnverifiedList{}, fmt.Errorf("%w: %w", ErrList, err)
+	l := List{Day: head.Day, Signed: time.Unix(message.Signature.Time, 0).UTC()}
+	if len(head.Previous) != 0 {
+		l.Previous = [sha256.Size]byte(head.Previous)
 	}
-	l := List{Day: body.Day, Signed: time.Unix(m.Signature.Time, 0).UTC()}
-	if len(body.Previous) != 0 {
-		if len(body.Previous) != sha256.Size || [sha256.Size]byte(body.Previous) == [sha256.Size]byte{} {
-			return UnverifiedList{}, fmt.Errorf("%w: digest of the list before", ErrList)
-		}
-		l.Previous = [sha256.Size]byte(body.Previous)
-	}
-	for _, g := range body.Groups {
+	for i, g := range body.Groups {
 		if len(g.Keys) == 0 || len(g.Keys) > MaxKeys {
 			return UnverifiedList{}, fmt.Errorf("%w: %d keys in one place", ErrList, len(g.Keys))
+		}
+		// One place in two groups can have its keys in order and is another encoding.
+		if i > 0 && body.Groups[i-1].Kind == g.Kind && body.Groups[i-1].Name == g.Name {
+			return UnverifiedList{}, fmt.Errorf("%w: one place in two groups", ErrList)
 		}
 		for _, k := range g.Keys {
 			if len(k.Digest) != sha256.Size {
@@ -160,13 +196,33 @@ func ParseList(b []byte) (UnverifiedList, error) {
 	if err := l.check(); err != nil {
 		return UnverifiedList{}, err
 	}
-	// One place in two groups has its keys in order and is another encoding.
-	for i, g := range body.Groups[1:] {
-		if before := body.Groups[i]; before.Kind == g.Kind && before.Name == g.Name {
-			return UnverifiedList{}, fmt.Errorf("%w: one place in two groups", ErrList)
-		}
+	leaves, err := l.leaves()
+	if err != nil {
+		return UnverifiedList{}, err
 	}
-	return UnverifiedList{list: l, message: m}, nil
+	if root := treeRoot(leaves); head.Count != uint64(len(leaves)) || !bytes.Equal(head.Root, root[:]) {
+		return UnverifiedList{}, fmt.Errorf("%w: the entries are not those that were signed", ErrList)
+	}
+	return UnverifiedList{list: l, message: message, head: body.Head}, nil
+}
+
+// parseHead reads the signed part of a list.
+func parseHead(b []byte) (cose.Message1, headBody, error) {
+	m, err := parse1(b, maxHead, signDaily)
+	if err != nil {
+		return cose.Message1{}, headBody{}, err
+	}
+	var h headBody
+	if err := canon.Unmarshal(m.Payload, maxHead, &h); err != nil {
+		return cose.Message1{}, headBody{}, err
+	}
+	if len(h.Root) != sha256.Size || h.Count == 0 || h.Count > maxEntries {
+		return cose.Message1{}, headBody{}, fmt.Errorf("%w: a member is out of bounds", ErrList)
+	}
+	if len(h.Previous) != 0 && (len(h.Previous) != sha256.Size || [sha256.Size]byte(h.Previous) == [sha256.Size]byte{}) {
+		return cose.Message1{}, headBody{}, fmt.Errorf("%w: digest of the list before", ErrList)
+	}
+	return m, h, nil
 }
 
 // Claims returns what the list says, unverified.
@@ -180,6 +236,7 @@ func (u UnverifiedList) Claims() List {
 type VerifiedList struct {
 	list   List
 	by     registry.Party
+	head   []byte
 	digest [sha256.Size]byte
 }
 
@@ -189,7 +246,7 @@ func (u UnverifiedList) Verify(s *registry.Snapshot, q Question) (VerifiedList, 
 	if err != nil {
 		return VerifiedList{}, err
 	}
-	return VerifiedList{list: u.list, by: by, digest: sha256.Sum256(u.message.Payload)}, nil
+	return VerifiedList{list: u.list, by: by, head: u.head, digest: sha256.Sum256(u.message.Payload)}, nil
 }
 
 // Digest is SHA-256 of the signed payload. Two digests of one observer and one
@@ -206,22 +263,29 @@ func (v VerifiedList) Observer() registry.PartyID { return v.by.ID }
 func (v VerifiedList) Operator() registry.Operator { return v.by.Operator }
 
 // Saw reports whether the observer saw name publish this very key, under
-// whatever label, on the day of at.
+// whatever label, on the day of at, and not before it made the list.
 func (v VerifiedList) Saw(kind Kind, name string, digest [sha256.Size]byte, at time.Time) bool {
-	if at.Unix() < 0 || DayOf(at) != v.list.Day {
+	if at.Unix() < 0 || DayOf(at) != v.list.Day || at.After(v.list.Signed) {
 		return false
 	}
+	_, ok := v.find(kind, name, digest)
+	return ok
+}
+
+// find returns the place of the first entry of a key.
+func (v VerifiedList) find(kind Kind, name string, digest [sha256.Size]byte) (int, bool) {
 	first := Key{Kind: kind, Name: name}
 	i, _ := slices.BinarySearchFunc(v.list.Entries, first, func(e Entry, k Key) int { return e.compare(k) })
-	for _, e := range v.list.Entries[i:] {
+	for ; i < len(v.list.Entries); i++ {
+		e := v.list.Entries[i]
 		if e.Kind != kind || e.Name != name {
-			return false
+			return 0, false
 		}
 		if e.Digest == digest {
-			return true
+			return i, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // Follows returns ErrSuccession unless v is the same observer's next list after

@@ -10,6 +10,9 @@
 //     evidence, about 200 bytes;
 //   - a [List] is about one day and all keys of the domains that many people
 //     have addresses at, so that their evidence needs no observation of its own.
+//     Whoever has it can cut one entry out ([VerifiedList.Excerpt]).
+//
+// Beside evidence travels a [Word], which is an observation or such an excerpt.
 //
 // [Parse] and [ParseList] give values that nobody has vouched for; only their
 // Verify, against a verified registry, gives a [Verified] or a [VerifiedList]:
@@ -32,6 +35,7 @@ import (
 	"strings"
 	"time"
 
+	"whither/internal/canon"
 	"whither/internal/dkim"
 	"whither/possession/mail"
 	"whither/possession/openid"
@@ -43,6 +47,9 @@ const (
 	MaxObservation = 768
 	// MaxList bounds a list: some 8,000 domains with four keys each.
 	MaxList = 2 << 20
+	// MaxWord bounds a word that travels beside evidence, [ParseWord]: two names
+	// of 255, the head of a list and a path of 19 hashes.
+	MaxWord = 1536
 	// MaxKeys bounds the keys of one domain or issuer in a list.
 	MaxKeys = 64
 	// MaxLead is how long before it was first seen a key may have been used: who
@@ -51,6 +58,9 @@ const (
 	// MaxDelay is how long after its day a list may be signed.
 	MaxDelay = 48 * time.Hour
 	maxText  = 255
+	// maxHead bounds the signed part of a list, maxEntries its entries.
+	maxHead    = 320
+	maxEntries = canon.MaxElements * MaxKeys
 	// maxSeconds is the end of the year 9999. Far beyond it package time wraps
 	// around, and what is in the future would be in the past.
 	maxSeconds = 253402300799
@@ -60,6 +70,7 @@ const (
 var (
 	ErrObservation = errors.New("observe: observation is malformed")
 	ErrList        = errors.New("observe: list is malformed")
+	ErrExcerpt     = errors.New("observe: excerpt is malformed, or of another list than the one signed")
 	ErrUnknown     = errors.New("observe: not signed by an observer of the registry")
 	ErrStanding    = errors.New("observe: observer is closed or expelled")
 	ErrDependent   = errors.New("observe: observer is run by an operator whose word does not count here")

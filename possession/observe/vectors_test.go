@@ -43,6 +43,7 @@ type vector struct {
 	WitnessedBy string   `json:"witnessed_by,omitempty"`
 	Observation string   `json:"observation,omitempty"`
 	List        string   `json:"list,omitempty"`
+	Excerpt     string   `json:"excerpt,omitempty"`
 	Expect      string   `json:"expect"`
 	Report      *report  `json:"report,omitempty"`
 }
@@ -73,7 +74,7 @@ func entryOf(k observe.Key, d observe.DNSSEC) entry {
 
 func kinds() map[string]error {
 	return map[string]error{
-		"accept": nil, "observation-malformed": observe.ErrObservation, "list-malformed": observe.ErrList, "observer-unknown": observe.ErrUnknown,
+		"accept": nil, "observation-malformed": observe.ErrObservation, "list-malformed": observe.ErrList, "excerpt-malformed": observe.ErrExcerpt, "observer-unknown": observe.ErrUnknown,
 		"observer-standing": observe.ErrStanding, "observer-dependent": observe.ErrDependent, "order": observe.ErrOrder,
 		"signature": observe.ErrSignature,
 	}
@@ -141,40 +142,53 @@ func compose(t *testing.T) map[string][]byte {
 	for _, name := range []string{"accept.json", "reject.json"} {
 		into[name] = &vectorFile{Spec: "docs/spec/observation.md", Version: 1}
 	}
-	for _, c := range cases() {
-		s := newScene(t)
-		c.bend(s)
-		b := s.bytes(c.list)
-		v := vector{Name: c.name, Now: s.q.Now.Unix(), WitnessedBy: s.q.WitnessedBy.String(), Expect: kindOf(t, c.expect)}
+	add := func(name string, expect error, s *scene, v vector, judge func(*registry.Snapshot, observe.Question) (*report, error)) {
+		v.Name, v.Now, v.WitnessedBy, v.Expect = name, s.q.Now.Unix(), s.q.WitnessedBy.String(), kindOf(t, expect)
 		for _, o := range s.q.Barred {
 			v.Barred = append(v.Barred, o.String())
 		}
 		if !s.q.Witnessed.IsZero() {
 			v.Witnessed = s.q.Witnessed.Unix()
 		}
-		if v.Observation = hex.EncodeToString(b); c.list {
-			v.Observation, v.List = "", v.Observation
-		}
 		file := s.File()
-		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(strings.ToLower(c.name), "-"), "-") + ".cose"
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			if bytes.Equal(files[name], file) { // made for a case before
-				v.Registry = name
+		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-") + ".cose"
+		for _, other := range slices.Sorted(maps.Keys(files)) {
+			if bytes.Equal(files[other], file) { // made for a case before
+				v.Registry = other
 			}
 		}
 		files[v.Registry] = file
-		name := "reject.json"
-		if c.expect == nil {
-			name = "accept.json"
+		list := into["reject.json"]
+		if expect == nil {
+			list = into["accept.json"]
 			var err error
-			if v.Report, err = judge(b, c.list, s.Snapshot(), s.q); err != nil {
-				t.Errorf("%s: %v", c.name, err)
+			if v.Report, err = judge(s.Snapshot(), s.q); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if slices.ContainsFunc(into[name].Vectors, func(other vector) bool { return other.Name == v.Name }) {
+		if slices.ContainsFunc(list.Vectors, func(other vector) bool { return other.Name == v.Name }) {
 			t.Fatalf("two cases are named %s", v.Name)
 		}
-		into[name].Vectors = append(into[name].Vectors, v)
+		list.Vectors = append(list.Vectors, v)
+	}
+	for _, c := range cases() {
+		s := newScene(t)
+		c.bend(s)
+		b := s.bytes(c.list)
+		v := vector{Observation: hex.EncodeToString(b)}
+		if c.list {
+			v = vector{List: hex.EncodeToString(b)}
+		}
+		add(c.name, c.expect, s, v, func(snapshot *registry.Snapshot, q observe.Question) (*report, error) {
+			return judge(b, c.list, snapshot, q)
+		})
+	}
+	for _, c := range excerptCases() {
+		s := newScene(t)
+		b := c.excerpt(s)
+		add(c.name, c.expect, s, vector{Excerpt: hex.EncodeToString(b)}, func(snapshot *registry.Snapshot, q observe.Question) (*report, error) {
+			return judgeWord(b, snapshot, q)
+		})
 	}
 	for name, f := range into {
 		b, err := json.MarshalIndent(f, "", "  ")
@@ -240,7 +254,7 @@ func readVectors(t testing.TB, name string) []vector {
 
 func (v vector) statement(t testing.TB) (b []byte, list bool) {
 	t.Helper()
-	b, err := hex.DecodeString(v.Observation + v.List)
+	b, err := hex.DecodeString(v.Observation + v.List + v.Excerpt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,6 +316,9 @@ func TestR06ObservationsVerifyOffline(t *testing.T) {
 			b, list := v.statement(t)
 			s, q := v.question(t)
 			got, err := judge(b, list, s, q)
+			if v.Excerpt != "" {
+				got, err = judgeWord(b, s, q)
+			}
 			if !errors.Is(err, want) {
 				t.Fatalf("got %v, want %v", err, want)
 			}
