@@ -265,7 +265,7 @@ type ChallengeRequest struct {
 // Challenge is a started challenge. ID and Nonce are the client's alone.
 type Challenge struct {
 	ID      Bytes  `cbor:"id" json:"id"`                         // 16 bytes, random
-	Nonce   Bytes  `cbor:"nonce" json:"nonce"`                   // the half that does not travel through the CSIP, 24 bytes
+	Nonce   Bytes  `cbor:"nonce" json:"nonce"`                   // what of it does not travel through the CSIP: 24 or 48 bytes, or none
 	From    string `cbor:"from,omitempty" json:"from,omitempty"` // mail: where the challenge comes from and the reply goes
 	Expires int64  `cbor:"expires" json:"expires"`
 }
@@ -275,10 +275,12 @@ type StatusRequest struct {
 	ID Bytes `cbor:"id" json:"id"`
 }
 
-// AnswerRequest answers a challenge with the code that came by message or call.
+// AnswerRequest answers a challenge with the code that came by message or call,
+// or with the artefact that shows possession; one of them.
 type AnswerRequest struct {
-	ID   Bytes  `cbor:"id" json:"id"`
-	Code string `cbor:"code" json:"code"` // decimal digits
+	ID       Bytes  `cbor:"id" json:"id"`
+	Code     string `cbor:"code,omitempty" json:"code,omitempty"` // decimal digits
+	Artefact Bytes  `cbor:"artefact,omitempty" json:"artefact,omitempty"`
 }
 
 // States of a challenge.

@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"whither/csi"
 	"whither/internal/endpoint"
 	"whither/internal/limit"
-	"whither/internal/smtpout"
-	"whither/key"
 	"whither/mapping"
 	"whither/possession"
-	"whither/possession/mail"
 	"whither/problem"
 	"whither/wire"
 )
@@ -39,15 +39,16 @@ func (p *Prover) challenge(ctx context.Context, _ endpoint.Caller, r wire.Challe
 	if err != nil {
 		return wire.Challenge{}, err
 	}
-	var known bool
-	if c.Kind, known = possession.ParseKind(r.Kind); !known {
+	c.CSI = r.CSI.ID
+	c.Kind, _ = possession.ParseKind(r.Kind)
+	challenger, ok := p.challengers[c.Kind]
+	if !ok || !speaksFor(c.Kind, c.CSI) {
 		return wire.Challenge{}, ErrKind
 	}
-	c.CSI = r.CSI.ID
 	if c.Holder, c.Purpose, err = asked(r.Key, r.Purpose); err != nil {
 		return wire.Challenge{}, err
 	}
-	budget, err := p.budget(r, c, now)
+	budget, err := p.budget(r, &c, now)
 	if err != nil {
 		return wire.Challenge{}, err
 	}
@@ -55,16 +56,20 @@ func (p *Prover) challenge(ctx context.Context, _ endpoint.Caller, r wire.Challe
 		p.metrics.limited(err)
 		return wire.Challenge{}, err
 	}
-	if c.Kind == possession.MailReply {
-		return p.startMail(ctx, c, now)
-	}
-	return p.startCode(ctx, c)
+	answer, err := p.begin(ctx, challenger, c, now)
+	p.metrics.challenges.WithLabelValues(c.Kind.String(), p.outcome(err)).Inc()
+	return answer, err
 }
 
-// budget returns the caps that a challenge counts towards. Who shows a mapping
-// of this CSI under this very key is its holder and has a budget of its own:
-// else a claimant could spend it for her.
-func (p *Prover) budget(r wire.ChallengeRequest, c Challenge, now time.Time) (*limit.Caps, error) {
+// speaksFor reports whether a kind of evidence is one for this kind of CSI.
+func speaksFor(k possession.Kind, id csi.ID) bool {
+	return slices.Contains(possession.KindsFor(string(id.Scheme())), k)
+}
+
+// budget returns the caps that a challenge counts towards, and marks it. Who
+// shows a mapping of this CSI under this very key is its holder and has a budget
+// of its own: else a claimant could spend it for her.
+func (p *Prover) budget(r wire.ChallengeRequest, c *Challenge, now time.Time) (*limit.Caps, error) {
 	if r.Incumbent == nil {
 		return p.caps, nil
 	}
@@ -79,68 +84,50 @@ func (p *Prover) budget(r wire.ChallengeRequest, c Challenge, now time.Time) (*l
 	if claims := v.Claims(); claims.CSI != c.CSI || claims.Holder != c.Holder {
 		return nil, ErrIncumbent
 	}
+	c.Incumbent = true
 	return p.incumbents, nil
 }
 
-// startMail starts a challenge by mail.
-func (p *Prover) startMail(ctx context.Context, c Challenge, now time.Time) (wire.Challenge, error) {
-	if c.CSI.Address() == "" {
-		return wire.Challenge{}, ErrKind
+// begin has a challenger start, and keeps the challenge.
+func (p *Prover) begin(ctx context.Context, challenger Challenger, c Challenge, now time.Time) (wire.Challenge, error) {
+	deliverer, delivers := challenger.(Deliverer)
+	c.Delivered, c.Next = !delivers, now.Add(firstRetry)
+	end := c.Expires
+	answer, err := challenger.Begin(ctx, &c)
+	if err != nil {
+		return wire.Challenge{}, err
 	}
-	c.Next = now.Add(firstRetry)
+	if len(c.Memo) > MaxMemo || !utf8.ValidString(c.Memo) || c.Expires.After(end) {
+		return wire.Challenge{}, ErrMethod
+	}
 	if err := p.config.Store.Start(ctx, c); err != nil {
 		return wire.Challenge{}, fmt.Errorf("keep challenge: %w", err)
 	}
-	// The challenge is durable from here on: if this process dies, the next one
-	// delivers it.
-	if err := p.deliver(ctx, c, now); err != nil && !errors.Is(err, smtpout.ErrTemporary) {
-		return wire.Challenge{}, err
+	if delivers {
+		// The challenge is durable from here on: if this process dies, the next one
+		// delivers it.
+		if err := p.deliver(ctx, deliverer, c, now); err != nil && !errors.Is(err, ErrLater) {
+			return wire.Challenge{}, err
+		}
 	}
-	return wire.Challenge{
-		ID: c.ID[:], Nonce: c.Nonce[mail.TokenSize:], From: p.address(c.Mailbox), Expires: c.Expires.Unix(),
-	}, nil
+	answer.ID, answer.Expires = c.ID[:], c.Expires.Unix()
+	if answer.Nonce == nil {
+		answer.Nonce = wire.Bytes{}
+	}
+	return answer, nil
 }
 
-// asked checks the members that challenges and observations share.
-func asked(k wire.Bytes, purpose uint8) (key.Public, possession.Purpose, error) {
-	holder, err := key.PublicFromBytes(k)
-	if err != nil {
-		return key.Public{}, 0, fmt.Errorf("%w: %w", ErrRequest, err)
-	}
-	switch u := possession.Purpose(purpose); u {
-	case possession.PurposeEnrol, possession.PurposeReprove:
-		return holder, u, nil
-	default:
-		return key.Public{}, 0, fmt.Errorf("%w: purpose", ErrRequest)
-	}
-}
-
-// address returns the reply address of a mailbox.
-func (p *Prover) address(m Mailbox) string { return m.Local() + "@" + p.config.Party.String() }
-
-// token returns part 1 of a nonce as it stands in the subject.
-func token(nonce [possession.NonceSize]byte) string {
-	return mail.Token([mail.TokenSize]byte(nonce[:mail.TokenSize]))
-}
-
-// deliver tries once to deliver the mail of a challenge and records how it
-// went. The bytes are the same each time. An error has been recorded and
-// logged; it says whether there will be another try.
-func (p *Prover) deliver(ctx context.Context, c Challenge, now time.Time) error {
+// deliver tries once to deliver a challenge and records how it went. An error
+// has been recorded and logged; it says whether there will be another try.
+func (p *Prover) deliver(ctx context.Context, d Deliverer, c Challenge, now time.Time) error {
 	// Whoever asked may hang up; a mail half sent would be sent again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
 	defer cancel()
-	raw, err := mail.Challenge{
-		From: p.address(c.Mailbox), To: c.CSI.Address(), Prover: p.config.Party.String(), Part1: token(c.Nonce),
-		Fingerprint: c.Holder.ID().String(), Date: c.Started, Expires: c.Expires,
-	}.Message(p.config.Mail.Signing)
-	if err == nil {
-		err = p.config.Mail.Out.Send(ctx, "", c.CSI.Address(), raw)
-	}
+	err := d.Deliver(ctx, c)
 	outcome, record := "ok", func() error { return p.config.Store.Delivered(ctx, c.ID) }
 	switch {
 	case err == nil:
-	case errors.Is(err, smtpout.ErrTemporary):
+	case errors.Is(err, ErrLater):
 		outcome, record = "later", func() error {
 			return p.config.Store.Postpone(ctx, c.ID, problem.CannotDeliver, now.Add(pause(c.Attempts)))
 		}
@@ -182,8 +169,10 @@ func (p *Prover) redeliver(ctx context.Context, now time.Time) error {
 			return ctx.Err()
 		}
 		wg.Go(func() {
-			_ = p.deliver(ctx, c, now) // recorded and logged there
-			<-free
+			defer func() { <-free }()
+			if d, ok := p.challengers[c.Kind].(Deliverer); ok {
+				_ = p.deliver(ctx, d, c, now) // recorded and logged there
+			}
 		})
 	}
 	wg.Wait()

@@ -13,6 +13,7 @@ import (
 	"whither/internal/dkim"
 	"whither/internal/limit"
 	"whither/internal/prover"
+	"whither/internal/prover/bymail"
 	"whither/internal/smtpout"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
@@ -490,23 +491,46 @@ func TestStanding(t *testing.T) {
 func TestNew(t *testing.T) {
 	f := start(t, nil)
 	for name, edit := range map[string]func(*prover.Config){
-		"no store":       func(c *prover.Config) { c.Store = nil },
-		"no registry":    func(c *prover.Config) { c.Registry = nil },
-		"no clock":       func(c *prover.Config) { c.Now = nil },
-		"no log":         func(c *prover.Config) { c.Log = nil },
-		"no TLS":         func(c *prover.Config) { c.TLS = nil },
-		"no DKIM key":    func(c *prover.Config) { c.Mail.Signing.Key = dkim.PrivateKey{} },
-		"no mail client": func(c *prover.Config) { c.Mail.Out = nil },
-		"no host":        func(c *prover.Config) { c.Mail.Host = "" },
-		"half a limit":   func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 1} },
-		"another key":    func(c *prover.Config) { c.Key = worldtest.Key(t, "stranger") },
-		"a DP's key":     func(c *prover.Config) { c.Key = worldtest.Key(t, worldtest.DP) },
-		"another party":  func(c *prover.Config) { c.Party = f.b.id },
+		"no store":     func(c *prover.Config) { c.Store = nil },
+		"no registry":  func(c *prover.Config) { c.Registry = nil },
+		"no clock":     func(c *prover.Config) { c.Now = nil },
+		"no log":       func(c *prover.Config) { c.Log = nil },
+		"no TLS":       func(c *prover.Config) { c.TLS = nil },
+		"no method":    func(c *prover.Config) { c.Methods = nil },
+		"a kind twice": func(c *prover.Config) { c.Methods = append(c.Methods[:1:1], c.Methods[0]) },
+		"a kind of none": func(c *prover.Config) {
+			c.Methods = []prover.Method{{Challengers: map[possession.Kind]prover.Challenger{99: f.a.mail}}}
+		},
+		"half a limit":  func(c *prover.Config) { c.Limits = limit.Bounds{PerCSI: 1} },
+		"another key":   func(c *prover.Config) { c.Key = worldtest.Key(t, "stranger") },
+		"a DP's key":    func(c *prover.Config) { c.Key = worldtest.Key(t, worldtest.DP) },
+		"another party": func(c *prover.Config) { c.Party = f.b.id },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := f.a.config
 			edit(&c)
 			if _, err := prover.New(t.Context(), c); err == nil {
+				t.Error("made")
+			}
+		})
+	}
+}
+
+// TestNewMail: so is what the mail needs.
+func TestNewMail(t *testing.T) {
+	f := start(t, nil)
+	for name, edit := range map[string]func(*bymail.Config){
+		"no DKIM key":    func(c *bymail.Config) { c.Signing.Key = dkim.PrivateKey{} },
+		"no mail client": func(c *bymail.Config) { c.Out = nil },
+		"no host":        func(c *bymail.Config) { c.Host = "" },
+		"no certificate": func(c *bymail.Config) { c.Certificate = nil },
+		"no clock":       func(c *bymail.Config) { c.Now = nil },
+		"no log":         func(c *bymail.Config) { c.Log = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := f.a.mailConfig
+			edit(&c)
+			if _, err := bymail.New(c); err == nil {
 				t.Error("made")
 			}
 		})

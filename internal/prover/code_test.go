@@ -11,6 +11,7 @@ import (
 	"whither/internal/camara"
 	"whither/internal/limit"
 	"whither/internal/prover"
+	"whither/internal/prover/bycode"
 	"whither/internal/world/phonenet"
 	"whither/internal/world/worldtest"
 	"whither/mapping"
@@ -38,7 +39,7 @@ func startPhones(t *testing.T, bend func(*prover.Config)) *phones {
 	t.Cleanup(func() { must(t, p.net.Close()) })
 	p.net.Connect(number)
 	p.federation = start(t, func(c *prover.Config) {
-		c.Couriers = make(map[possession.Kind]prover.Courier)
+		couriers := make(map[possession.Kind]bycode.Courier)
 		for kind, channel := range map[possession.Kind]phonenet.Channel{
 			possession.CodeMessage: phonenet.Message, possession.CodeCall: phonenet.Call,
 		} {
@@ -46,8 +47,9 @@ func startPhones(t *testing.T, bend func(*prover.Config)) *phones {
 			must(t, err)
 			otp, err := camara.NewOTP(g.URL(), g.Token())
 			must(t, err)
-			c.Couriers[kind] = otp
+			couriers[kind] = otp
 		}
+		c.Methods = append(c.Methods, bycode.Method(couriers))
 		if bend != nil {
 			bend(c)
 		}
@@ -150,7 +152,7 @@ func TestBadCodes(t *testing.T) {
 	_, err = p.answer(a, byMessage.ID, code)
 	wantKind(t, "right, after five wrong ones", err, problem.ChallengeFailed)
 	code = p.newest(a, phonenet.Call)
-	p.clock.add(prover.CodeLife)
+	p.clock.add(bycode.Life)
 	_, err = p.answer(a, byCall.ID, code)
 	wantKind(t, "late", err, problem.ChallengeExpired)
 	if _, err := p.begin(a, possession.CodeMessage, "+41790000000", "bob", nil); !errors.Is(err, problem.Error(problem.CannotDeliver)) {

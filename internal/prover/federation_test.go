@@ -17,6 +17,7 @@ import (
 	"whither/internal/dkim"
 	"whither/internal/pinned"
 	"whither/internal/prover"
+	"whither/internal/prover/bymail"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/key"
@@ -88,9 +89,12 @@ type member struct {
 	*prover.Prover
 	id     registry.PartyID
 	config prover.Config
+	mail   *bymail.Mail
 	store  *memory
 	listen [3]net.Listener
 	stop   func()
+
+	mailConfig bymail.Config
 }
 
 // lockedBuffer collects what is logged.
@@ -174,14 +178,19 @@ func (f *federation) prepare(name string) *member {
 	}
 	f.net.DNS.SetTXT("p1._domainkey."+name, record)
 	f.net.DNS.SetMX(name, host)
+	log := slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	m.mailConfig = bymail.Config{
+		Party: m.id, Host: host, Certificate: func() (*tls.Certificate, error) { return &certificate, nil }, Signing: signing,
+		Out: f.net.Client(host), Resolver: f.net.DNS.Resolver(), Now: f.clock.now, Log: log,
+	}
+	if m.mail, err = bymail.New(m.mailConfig); err != nil {
+		f.t.Fatal(err)
+	}
 	m.config = prover.Config{
 		Party: m.id, Key: worldtest.Key(f.t, name), TLS: identity, Registry: f.source, Store: m.store,
-		Mail: prover.Mail{
-			Host: host, Certificate: func() (*tls.Certificate, error) { return &certificate, nil }, Signing: signing,
-			Out: f.net.Client(host), Resolver: f.net.DNS.Resolver(),
-		},
-		Tick: time.Hour, // tests call Step
-		Now:  f.clock.now, Log: slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Methods: []prover.Method{m.mail.Method()},
+		Tick:    time.Hour, // tests call Step
+		Now:     f.clock.now, Log: log,
 	}
 	return m
 }
@@ -214,7 +223,9 @@ func (f *federation) run(m *member) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- p.Serve(ctx, prover.Listeners{Messages: m.listen[0], Mail: m.listen[1], Operations: m.listen[2]})
+		done <- p.Serve(ctx, prover.Listeners{Messages: m.listen[0], Operations: m.listen[2]}, func(ctx context.Context) error {
+			return m.mail.Serve(ctx, p, m.listen[1])
+		})
 	}()
 	m.stop = sync.OnceFunc(func() {
 		f.client.Close() // or HTTP/2 parts in a second

@@ -63,7 +63,7 @@ func (m *memory) write(ctx context.Context, name string, do func() error) error 
 
 func (m *memory) Start(ctx context.Context, c prover.Challenge) error {
 	switch {
-	case c.State != prover.Waiting, c.Tries != 0, c.Delivered != (c.Courier != ""), len(c.Receipt)+len(c.Artefact) != 0, c.Problem != "":
+	case c.State != prover.Waiting, c.Tries != 0, len(c.Receipt)+len(c.Artefact) != 0, c.Problem != "":
 		m.complain("a new challenge has a past: %v", c)
 	case c.CSI.IsZero(), c.Holder.IsZero(), c.ID == prover.ID{}, c.Mailbox == prover.Mailbox{}:
 		m.complain("a new challenge lacks something")
@@ -143,7 +143,7 @@ func (m *memory) Refuse(ctx context.Context, id prover.ID, x prover.Refusal) err
 }
 
 func (m *memory) Prove(ctx context.Context, id prover.ID, proof prover.Proof) error {
-	if len(proof.Receipt) == 0 || len(proof.Artefact) == 0 || len(proof.Artefact) > prover.MaxReply {
+	if len(proof.Receipt) == 0 || len(proof.Artefact) == 0 || len(proof.Artefact) > prover.MaxArtefact {
 		m.complain("proof with %d and %d bytes", len(proof.Receipt), len(proof.Artefact))
 	}
 	proof = prover.Proof{Receipt: bytes.Clone(proof.Receipt), Artefact: bytes.Clone(proof.Artefact)}

@@ -1,6 +1,7 @@
 package prover
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"whither/internal/endpoint"
 	"whither/internal/limit"
+	"whither/possession"
 	"whither/problem"
 )
 
@@ -15,33 +17,29 @@ import (
 // client.
 type metrics struct {
 	answers    *endpoint.Metrics
-	replies    *prometheus.CounterVec
+	challenges *prometheus.CounterVec
+	verdicts   *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	limits     *prometheus.CounterVec
 	swept      prometheus.Counter
-	sessions   prometheus.Gauge
 	registry   prometheus.GaugeFunc
 }
 
 func newMetrics(r Registry, now func() time.Time) *metrics {
-	counter := func(name, help string) *prometheus.CounterVec {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "whither", Subsystem: "prover", Name: name, Help: help,
-		}, []string{"outcome"})
+		}, labels)
 	}
 	return &metrics{
 		answers:    endpoint.NewMetrics("prover"),
-		replies:    counter("replies_total", "Mails to reply addresses by outcome: ok, or the problem."),
-		deliveries: counter("deliveries_total", "Attempts to deliver a challenge by outcome: ok, later, or refused."),
-		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "whither", Subsystem: "prover", Name: "limited_total",
-			Help: "Challenges refused by a cap: total, csi, domain, country, or key. Alarm on domain and country: it may be toll fraud.",
-		}, []string{"cap"}),
+		challenges: counter("challenges_total", "Challenges within the caps by kind and outcome: ok, or the problem.", "kind", "outcome"),
+		verdicts:   counter("verdicts_total", "Answers to challenges by kind and outcome: ok, or the problem.", "kind", "outcome"),
+		deliveries: counter("deliveries_total", "Attempts to deliver a stored challenge by outcome: ok, later, or refused.", "outcome"),
+		limits: counter("limited_total",
+			"Challenges refused by a cap: total, csi, domain, country, or key. Alarm on domain and country: it may be toll fraud.", "cap"),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "whither", Subsystem: "prover", Name: "swept_total", Help: "Challenges removed at their end.",
-		}),
-		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "whither", Subsystem: "prover", Name: "smtp_connections", Help: "Open SMTP connections.",
 		}),
 		registry: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "whither", Subsystem: "prover", Name: "registry_seconds_left", Help: "Seconds until the registry expires.",
@@ -49,15 +47,17 @@ func newMetrics(r Registry, now func() time.Time) *metrics {
 	}
 }
 
-// reply counts one mail by what became of it.
-func (m *metrics) reply(err error) {
-	outcome := "ok"
-	if err != nil {
-		if outcome = string(Kind(err)); outcome == "" {
-			outcome = string(problem.Internal)
-		}
+// verdict counts an answer by what became of it.
+func (m *metrics) verdict(k possession.Kind, outcome string) {
+	m.verdicts.WithLabelValues(k.String(), outcome).Inc()
+}
+
+// outcome names what became of something for a metric.
+func (p *Prover) outcome(err error) string {
+	if err == nil {
+		return "ok"
 	}
-	m.replies.WithLabelValues(outcome).Inc()
+	return string(cmp.Or(p.Problem(err), problem.Internal))
 }
 
 // limited counts a refusal by a cap.
@@ -69,5 +69,5 @@ func (m *metrics) limited(err error) {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return append(m.answers.Metrics(), m.replies, m.deliveries, m.limits, m.swept, m.sessions, m.registry)
+	return append(m.answers.Metrics(), m.challenges, m.verdicts, m.deliveries, m.limits, m.swept, m.registry)
 }

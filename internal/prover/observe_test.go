@@ -188,7 +188,7 @@ func TestR01SplitDNS(t *testing.T) {
 func TestLargestReplyTravels(t *testing.T) {
 	r := wire.ObservationRequest{
 		CSI: csi.Clear{ID: worldtest.CSI(t, "mailto:"+alice)}, Key: make([]byte, 32), Kind: "mail-witness", Purpose: 1,
-		Challenger: worldtest.Party(t, worldtest.ProverA), Nonce: make([]byte, 48), Artefact: make([]byte, prover.MaxReply),
+		Challenger: worldtest.Party(t, worldtest.ProverA), Nonce: make([]byte, 48), Artefact: make([]byte, prover.MaxArtefact),
 	}
 	for _, encoding := range []string{wire.TypeCBOR, wire.TypeJSON} {
 		b, err := wire.Encode(encoding, r)

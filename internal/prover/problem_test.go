@@ -1,6 +1,7 @@
 package prover_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -14,6 +15,8 @@ import (
 	"whither/internal/camara"
 	"whither/internal/limit"
 	"whither/internal/prover"
+	"whither/internal/prover/bycode"
+	"whither/internal/prover/bymail"
 	"whither/internal/smtpout"
 	"whither/possession/mail"
 	"whither/problem"
@@ -25,9 +28,10 @@ var sentinels = map[string]error{
 	"limit.ErrReached": limit.ErrReached, "prover.ErrRequest": prover.ErrRequest, "prover.ErrKind": prover.ErrKind,
 	"prover.ErrExpired": prover.ErrExpired, "prover.ErrFailed": prover.ErrFailed, "prover.ErrStale": prover.ErrStale,
 	"prover.ErrChallenger": prover.ErrChallenger, "prover.ErrOwnOperator": prover.ErrOwnOperator, "prover.ErrBusy": prover.ErrBusy,
-	"prover.ErrBounce": prover.ErrBounce, "prover.ErrUnlisted": prover.ErrUnlisted,
+	"prover.ErrUnlisted": prover.ErrUnlisted, "prover.ErrIncumbent": prover.ErrIncumbent, "prover.ErrTooLarge": prover.ErrTooLarge,
+	"prover.ErrMethod": prover.ErrMethod, "prover.ErrLater": prover.ErrLater,
 
-	"prover.ErrCode": prover.ErrCode, "prover.ErrIncumbent": prover.ErrIncumbent,
+	"bymail.ErrBounce": bymail.ErrBounce,
 
 	"camara.ErrCode": camara.ErrCode, "camara.ErrExpired": camara.ErrExpired, "camara.ErrTries": camara.ErrTries,
 	"camara.ErrNotAllowed": camara.ErrNotAllowed, "camara.ErrUnavailable": camara.ErrUnavailable,
@@ -78,10 +82,15 @@ func exported(t *testing.T, dir string) []string {
 	return names
 }
 
+// kindOf asks the tables of the core and of all methods.
+func kindOf(err error) problem.Kind {
+	return cmp.Or(prover.Problem(err), bymail.Problem(err), bycode.Problem(err))
+}
+
 // TestEveryErrorHasAKind walks the exported errors of the packages below.
 func TestEveryErrorHasAKind(t *testing.T) {
 	listed := 0
-	for _, dir := range []string{".", "../camara", "../limit", "../smtpout", "../../possession/mail"} {
+	for _, dir := range []string{".", "bymail", "../camara", "../limit", "../smtpout", "../../possession/mail"} {
 		if _, err := os.Stat(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +101,7 @@ func TestEveryErrorHasAKind(t *testing.T) {
 				continue
 			}
 			listed++
-			k := prover.Kind(fmt.Errorf("wrapped: %w", err))
+			k := kindOf(fmt.Errorf("wrapped: %w", err))
 			if k == "" || k.Row().Kind != k {
 				t.Errorf("%s has no kind in the catalogue: %q", name, k)
 			}
@@ -104,7 +113,7 @@ func TestEveryErrorHasAKind(t *testing.T) {
 	if listed != len(sentinels) {
 		t.Errorf("%d errors are listed and %d exist", len(sentinels), listed)
 	}
-	if k := prover.Kind(errors.New("something else")); k != "" {
+	if k := kindOf(errors.New("something else")); k != "" {
 		t.Errorf("an unknown error is %s", k)
 	}
 }
@@ -112,10 +121,10 @@ func TestEveryErrorHasAKind(t *testing.T) {
 // TestInternalKinds: what only a mistake of ours can cause is called so.
 func TestInternalKinds(t *testing.T) {
 	for name, err := range sentinels {
-		internal := prover.Kind(err) == problem.Internal
-		want := name == "mail.ErrWant" || name == "mail.ErrChallenge" || name == "smtpout.ErrConfig"
+		internal := kindOf(err) == problem.Internal
+		want := name == "mail.ErrWant" || name == "mail.ErrChallenge" || name == "smtpout.ErrConfig" || name == "prover.ErrMethod"
 		if internal != want {
-			t.Errorf("%s: %s", name, prover.Kind(err))
+			t.Errorf("%s: %s", name, kindOf(err))
 		}
 	}
 }

@@ -2,42 +2,50 @@
 // CSI, judges the answer and signs receipts (design section 4). Its spec is
 // docs/spec/evidence.md.
 //
-// There are two kinds of challenge. A code goes out through an operator's
-// service, by message or call, and comes back from the client ([Courier]). For
-// the mail reply a prover sends half a nonce to the mailbox, from an address
-// made for this one challenge; gives the other half to the client over TLS; and
-// takes at that address one mail whose whole content is the response, signed by
-// the domain of the mailbox (package possession/mail judges it):
+// This package is the frame, the same for all kinds of evidence: the life of
+// challenges and their store, caps, receipts, requests and their problems. What
+// is special about a way to prove possession is a [Method], in a package of its
+// own:
 //
-//	client                  prover                   mail server of the domain
-//	  │ POST /v1/challenges   │                                │
-//	  │ ────────────────────> │ ── SMTP: part 1 ─────────────> │ ──> holder
-//	  │ <── id, part 2 ────── │                                │      │
-//	  │                       │ <── SMTP: response, DKIM ───── │ <────┘
-//	  │ POST /v1/status       │ ── DNS: DKIM key ────────────> │
-//	  │ ────────────────────> │
-//	  │ <── receipt, reply ── │        second prover
-//	  │ POST /v1/observations                │
-//	  │ ───────────────────────────────────> │ ── DNS: DKIM key ──> …
-//	  │ <── receipt ──────────────────────── │
+//	            requests                    from outside (SMTP, SIP)
+//	               │                                 │
+//	┌──────────────▼─────────────┐        ┌──────────▼───────────┐
+//	│ prover                     │        │ a method's own edge  │
+//	│  POST /v1/challenges ──────┼─Begin─▶│                      │
+//	│    caps, store             │        │   bymail   bycode …  │
+//	│    then, till it arrives ──┼Deliver▶│                      │
+//	│                            │        │                      │
+//	│  POST /v1/answers ─────────┼─Answer▶│ judges, by package   │
+//	│                            ◀─Decide─┤ possession/…         │
+//	│    receipt, store          │        │                      │
+//	│  POST /v1/status           │        │                      │
+//	│  POST /v1/observations ────┼Witness▶│ looks up what it     │
+//	│    receipt                 │        │ needs itself         │
+//	└────────────────────────────┘        └──────────────────────┘
 //
-// It promises that a receipt is signed only for a reply that package mail
-// accepts under a key looked up at that moment; that a challenge is proved by
-// one reply at most; that a reply is answered with success over SMTP only when
-// its verdict is stored; that mail in and out is encrypted; and that no log line
-// and no metric names a CSI, a domain of a CSI or a client.
+// To add a kind of evidence: its row in package possession (kinds.go) says what
+// its receipts are worth, and a package possession/… judges its artefacts as a
+// pure function. Then one package here, internal/prover/by…, makes the Method:
+// a [Challenger], which is an [Answerer] if the client brings the answer, else
+// has a Serve that hands what comes from outside to [Prover.Open] and
+// [Prover.Decide]; a [Witness]; its table of problems. Package daemon reads its
+// settings and puts it into [Config.Methods]. Nothing in this package changes.
 //
-// It does not check DNSSEC, nor whether a DP will take its receipts: verifiers
-// count operators, levels and times themselves (package possession).
+// It promises that a receipt is signed only for what a method found in an
+// artefact; that a challenge is proved by one artefact at most; that nobody is
+// told of success before the verdict is stored; and that no log line and no
+// metric names a CSI, a domain of a CSI or a client.
+//
+// It does not check whether a DP will take its receipts: verifiers count
+// operators, levels and times themselves (package possession).
 //
 // What is true after a crash: a challenge that was answered to the client is
-// stored, and its mail is sent, perhaps twice with the same bytes; a mail that
-// was taken with 250 is judged.
+// stored, and what is to be delivered is, perhaps twice with the same bytes; an
+// answer that was taken is judged.
 package prover
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,10 +57,8 @@ import (
 	"whither/internal/endpoint"
 	"whither/internal/limit"
 	"whither/internal/pinned"
-	"whither/internal/smtpout"
 	"whither/key"
 	"whither/possession"
-	"whither/possession/mail"
 	"whither/registry"
 	"whither/wire"
 )
@@ -67,13 +73,14 @@ var (
 	ErrChallenger  = errors.New("prover: the challenger is not an active prover of the registry")
 	ErrOwnOperator = errors.New("prover: the challenger is of this prover's own operator")
 	ErrBusy        = errors.New("prover: too many observations at once")
-	ErrBounce      = errors.New("prover: mail without a return path")
+	ErrTooLarge    = errors.New("prover: the artefact is larger than a request can carry on")
+	ErrMethod      = errors.New("prover: a kind of evidence breaks the rules of its frame")
 	ErrIncumbent   = errors.New("prover: the mapping shown is not a live one of this CSI under this key")
 	// ErrUnlisted says that this prover's receipts would not count now.
 	ErrUnlisted = errors.New("prover: the registry does not list this signing key for this party as a prover in good standing")
 )
 
-// Life is how long a mail challenge can be answered (design section 4).
+// Life is how long a challenge can be answered at most (design section 4).
 const Life = 24 * time.Hour
 
 // Registry is what a prover knows of its federation; *update.Source is one.
@@ -90,9 +97,9 @@ type Config struct {
 	TLS      *pinned.Identity
 	Registry Registry
 	Store    Store
-	Mail     Mail
-	// Couriers send codes, by kind of evidence; none: this prover sends none.
-	Couriers map[possession.Kind]Courier
+	// Methods are the ways to prove possession that this prover knows; no two
+	// have a kind in common.
+	Methods []Method
 	// Limits are caps on challenges; zero: limit.DefaultBounds. Holders who show their
 	// mapping have the same again.
 	Limits limit.Bounds
@@ -104,37 +111,55 @@ type Config struct {
 	Tap func(endpoint.Seen)
 }
 
-// Mail is a prover's part in the mail of the world. Reply addresses are in the
-// domain that is the party's id; its MX record names Host.
-type Mail struct {
-	// Host is the mail server's own name, in the greeting.
-	Host string
-	// Certificate gives the certificate for Host, at each connection.
-	Certificate func() (*tls.Certificate, error)
-	// Signing is the DKIM key of the challenges, published under the party's id.
-	Signing mail.Signing
-	// Out delivers challenges.
-	Out *smtpout.Client
-	// Resolver looks up the DKIM keys of the world; nil: the system's.
-	Resolver *net.Resolver
-}
-
 // Prover is a prover, ready to serve.
 type Prover struct {
-	config     Config
-	caps       *limit.Caps   // of everybody
-	incumbents *limit.Caps   // of holders who showed their mapping
-	observing  chan struct{} // one element for each observation under way
-	metrics    *metrics
-	handler    http.Handler
+	config      Config
+	challengers map[possession.Kind]Challenger
+	witnesses   map[possession.Kind]Witness
+	caps        *limit.Caps   // of everybody
+	incumbents  *limit.Caps   // of holders who showed their mapping
+	observing   chan struct{} // one element for each observation under way
+	metrics     *metrics
+	handler     http.Handler
 }
 
 // New puts a prover together. It refuses a signing key that the registry does
 // not list, and counts the challenges of the last hour towards the caps.
 func New(ctx context.Context, c Config) (*Prover, error) {
-	if c.Now == nil || c.Log == nil || c.Registry == nil || c.TLS == nil || c.Store == nil || c.Mail.Out == nil ||
-		c.Mail.Certificate == nil || c.Mail.Host == "" || c.Mail.Signing.Key.IsZero() {
-		return nil, errors.New("prover: registry, store, TLS identity, mail settings, clock and log are needed")
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Prover{
+		config: c, challengers: make(map[possession.Kind]Challenger), witnesses: make(map[possession.Kind]Witness),
+		caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
+		metrics: newMetrics(c.Registry, c.Now),
+	}
+	for _, m := range c.Methods {
+		if err := errors.Join(add(p.challengers, m.Challengers), add(p.witnesses, m.Witnesses)); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.listed(c.Now()); err != nil {
+		return nil, fmt.Errorf("%w: publish the self record of %s first", err, c.Party)
+	}
+	if err := p.restore(ctx); err != nil {
+		return nil, fmt.Errorf("prover: read the challenges of the last hour: %w", err)
+	}
+	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: p.Problem, Observe: p.metrics.answers.Observe}
+	p.handler = endpoint.Tapped(endpoint.Mux(e, c.Registry.File, map[string]http.Handler{
+		wire.PathChallenges:   endpoint.Handle(e, wire.PathChallenges, p.challenge),
+		wire.PathStatus:       endpoint.Handle(e, wire.PathStatus, p.status),
+		wire.PathAnswers:      endpoint.Handle(e, wire.PathAnswers, p.answer),
+		wire.PathObservations: endpoint.Handle(e, wire.PathObservations, p.observe),
+	}), e, c.Tap)
+	return p, nil
+}
+
+// withDefaults fills in what is empty.
+func (c Config) withDefaults() (Config, error) {
+	if c.Now == nil || c.Log == nil || c.Registry == nil || c.TLS == nil || c.Store == nil || len(c.Methods) == 0 {
+		return c, errors.New("prover: registry, store, TLS identity, methods, clock and log are needed")
 	}
 	if c.Limits == (limit.Bounds{}) {
 		c.Limits = limit.DefaultBounds()
@@ -143,37 +168,40 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 		c.Limits.PerCountry = c.Limits.Total
 	}
 	if !c.Limits.Valid() {
-		return nil, errors.New("prover: every limit is at least 1")
+		return c, errors.New("prover: every limit is at least 1")
 	}
 	if c.Tick == 0 {
 		c.Tick = 5 * time.Second
 	}
-	if c.Mail.Resolver == nil {
-		c.Mail.Resolver = net.DefaultResolver
+	return c, nil
+}
+
+// add takes over what a method has for its kinds.
+func add[V any](all, more map[possession.Kind]V) error {
+	for kind, v := range more {
+		if _, twice := all[kind]; twice || kind.String() == possession.Kind(0).String() {
+			return fmt.Errorf("prover: kind %d of evidence is unknown, or of two methods", kind)
+		}
+		all[kind] = v
 	}
-	p := &Prover{
-		config: c, caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
-		metrics: newMetrics(c.Registry, c.Now),
-	}
-	if err := p.listed(c.Now()); err != nil {
-		return nil, fmt.Errorf("%w: publish the self record of %s first", err, c.Party)
-	}
-	recent, err := c.Store.StartedSince(ctx, c.Now().Add(-limit.Window), c.Limits.Total)
+	return nil
+}
+
+// restore counts the challenges of the last hour, each towards its own caps.
+func (p *Prover) restore(ctx context.Context) error {
+	// Twice: holders who showed their mapping have as many again.
+	recent, err := p.config.Store.StartedSince(ctx, p.config.Now().Add(-limit.Window), 2*p.config.Limits.Total)
 	if err != nil {
-		return nil, fmt.Errorf("prover: read the challenges of the last hour: %w", err)
+		return err
 	}
-	slices.Reverse(recent)
-	for _, c := range recent {
-		p.caps.Restore(c.CSI, c.Holder, c.Started)
+	for _, c := range slices.Backward(recent) {
+		caps := p.caps
+		if c.Incumbent {
+			caps = p.incumbents
+		}
+		caps.Restore(c.CSI, c.Holder, c.Started)
 	}
-	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: Kind, Observe: p.metrics.answers.Observe}
-	p.handler = endpoint.Tapped(endpoint.Mux(e, c.Registry.File, map[string]http.Handler{
-		wire.PathChallenges:   endpoint.Handle(e, wire.PathChallenges, p.challenge),
-		wire.PathStatus:       endpoint.Handle(e, wire.PathStatus, p.status),
-		wire.PathAnswers:      endpoint.Handle(e, wire.PathAnswers, p.answer),
-		wire.PathObservations: endpoint.Handle(e, wire.PathObservations, p.observe),
-	}), e, c.Tap)
-	return p, nil
+	return nil
 }
 
 // listed returns an error unless a receipt signed now would count.
@@ -190,25 +218,28 @@ func (p *Prover) listed(now time.Time) error {
 	return nil
 }
 
-// Listeners are where a prover is reached.
+// Listeners are where everybody reaches a prover; methods have more of their
+// own.
 type Listeners struct {
 	Messages   net.Listener // clients and parties, by HTTPS
-	Mail       net.Listener // mail servers, by SMTP
 	Operations net.Listener // health and metrics, by HTTP; may be nil
 }
 
-// Serve answers on l and does due work until ctx ends; then it finishes what is
-// under way. It closes the listeners.
-func (p *Prover) Serve(ctx context.Context, l Listeners) error {
-	parts := []endpoint.Part{
+// Serve answers on l, runs the methods' own edges, and does due work until ctx
+// ends; then it finishes what is under way. It closes the listeners.
+func (p *Prover) Serve(ctx context.Context, l Listeners, edges ...endpoint.Part) error {
+	parts := append([]endpoint.Part{
 		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l.Messages, pinned.ServerConfig(p.config.TLS, p.config.Now), p.handler)
 		},
-		func(ctx context.Context) error { return p.serveMail(ctx, l.Mail) },
 		endpoint.Ticking(p.config.Tick, p.config.Now, p.config.Log, p.Step),
-	}
+	}, edges...)
 	if l.Operations != nil {
-		parts = append(parts, endpoint.ServeOperations(l.Operations, p.Ready, p.metrics.collectors()...))
+		collectors := p.metrics.collectors()
+		for _, m := range p.config.Methods {
+			collectors = append(collectors, m.Metrics...)
+		}
+		parts = append(parts, endpoint.ServeOperations(l.Operations, p.Ready, collectors...))
 	}
 	return endpoint.All(ctx, parts...)
 }

@@ -156,7 +156,7 @@ func badReplies(t testing.TB) []badReply {
 			name: "no header", raw: func(*attempt, []byte) []byte { return []byte("no header at all\r\n\r\nno body\r\n") },
 			signing: mailnet.Signing{Off: true, AnyFrom: true}, want: problem.MailMalformed,
 		},
-		{name: "too large", text: tail(strings.Repeat("\n", prover.MaxReply)), want: problem.TooLarge},
+		{name: "too large", text: tail(strings.Repeat("\n", prover.MaxArtefact)), want: problem.TooLarge},
 	}
 }
 

@@ -21,18 +21,20 @@ import (
 // how the challenge stands, so it is as secret as the receipt.
 type ID [16]byte
 
-// Mailbox is the local part of the address that a challenge comes from and
-// that its answer goes to. Nobody else gets mail there.
+// Mailbox is the name under which a challenge gets answers from outside: the
+// local part of a mail address, or the user part of a SIP URI. It is as random
+// as the id and not secret: nobody else gets anything there, and whoever knows
+// it learns nothing.
 type Mailbox [16]byte
 
 // letters is base32 in lower case: local parts are compared so.
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Local returns the local part, 26 characters.
+// Local returns the mailbox as text, 26 characters.
 func (m Mailbox) Local() string { return letters.EncodeToString(m[:]) }
 
-// parseMailbox reads what Local writes.
-func parseMailbox(local string) (Mailbox, bool) {
+// ParseMailbox reads what Local writes.
+func ParseMailbox(local string) (Mailbox, bool) {
 	b, err := letters.DecodeString(local)
 	if err != nil || len(b) != len(Mailbox{}) {
 		return Mailbox{}, false
@@ -59,18 +61,22 @@ type Challenge struct {
 	Purpose possession.Purpose
 	CSI     csi.ID
 	Holder  key.Public
-	Nonce   [possession.NonceSize]byte // part 1 by mail, part 2 over TLS
-	Started time.Time                  // in whole seconds
-	Expires time.Time                  // in whole seconds
+	Nonce   [possession.NonceSize]byte
+	Started time.Time // in whole seconds
+	Expires time.Time // in whole seconds
 
 	State   State
 	Problem problem.Kind // why the last answer, or the delivery, was refused; "" = nothing was
 	Tries   int          // answers refused for good
 
-	// Courier is the courier's id of the code that it sent; "" for a mail.
-	Courier string
+	// Memo is what the kind of evidence remembers of the challenge, in UTF-8 and
+	// at most MaxMemo bytes.
+	Memo string
+	// Incumbent tells that it was asked for by who showed a mapping; it counts
+	// towards the incumbents' budget.
+	Incumbent bool
 
-	Delivered bool
+	Delivered bool      // or there is nothing to deliver
 	Attempts  int       // deliveries that may succeed later
 	Next      time.Time // when to deliver, until Delivered
 
@@ -80,7 +86,7 @@ type Challenge struct {
 // Proof is what a proved challenge leaves to the client.
 type Proof struct {
 	Receipt  []byte
-	Artefact []byte // the raw reply
+	Artefact []byte // the raw evidence
 }
 
 // Refusal says why an answer or a delivery is refused and what follows.
@@ -99,10 +105,13 @@ const (
 	Ending  Effect = 3 // the challenge has failed
 )
 
+// MaxMemo bounds what a kind of evidence remembers of a challenge, in bytes.
+const MaxMemo = 1 << 10
+
 // MaxTries is how many answers may be refused before a challenge has failed.
 const MaxTries = 5
 
-// MarkDelivered notes that the mail is on its way.
+// MarkDelivered notes that the challenge is on its way.
 func (c *Challenge) MarkDelivered() {
 	c.Delivered = true
 	if c.Problem == problem.CannotDeliver {
@@ -178,7 +187,7 @@ type Store interface {
 	Start(ctx context.Context, c Challenge) error
 	// ByID returns a challenge, or ErrUnknown.
 	ByID(ctx context.Context, id ID) (Challenge, error)
-	// ByMailbox returns the challenge that was sent from a mailbox, or ErrUnknown.
+	// ByMailbox returns the challenge that a mailbox belongs to, or ErrUnknown.
 	ByMailbox(ctx context.Context, m Mailbox) (Challenge, error)
 	// Delivered, Postpone, Refuse and Prove change one challenge by the method
 	// of [Challenge] that does it, and return its error; or they return

@@ -15,7 +15,6 @@ import (
 	"whither/internal/endpoint"
 	"whither/internal/msp"
 	"whither/internal/party"
-	"whither/internal/prover"
 	"whither/internal/prover/daemon"
 	"whither/internal/world/phonenet"
 	"whither/registry"
@@ -124,7 +123,7 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 	w.closers = append(w.closers, closeStore)
 	w.provers = append(w.provers, p)
 	return func(ctx context.Context) error {
-		return p.Serve(ctx, prover.Listeners{Messages: m.listener, Mail: smtp})
+		return p.Serve(ctx, daemon.Listeners{Messages: m.listener, Mail: smtp})
 	}, nil
 }
 

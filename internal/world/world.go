@@ -34,7 +34,7 @@ import (
 	"whither/internal/keyfile"
 	"whither/internal/msp"
 	"whither/internal/party"
-	"whither/internal/prover"
+	"whither/internal/prover/daemon"
 	"whither/internal/sqlstore"
 	"whither/internal/world/desk"
 	"whither/internal/world/mailnet"
@@ -88,7 +88,7 @@ type World struct {
 	config  Config
 	root    key.Private
 	dp      *dp.DP
-	provers []*prover.Prover
+	provers []*daemon.Prover
 	msps    map[string]*msp.MSP
 	parties []*member
 	record  registry.Record

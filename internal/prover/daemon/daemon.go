@@ -35,6 +35,8 @@ import (
 	"whither/internal/limit"
 	"whither/internal/party"
 	"whither/internal/prover"
+	"whither/internal/prover/bycode"
+	"whither/internal/prover/bymail"
 	"whither/internal/smtpout"
 	"whither/internal/sqlstore/proverstore"
 	"whither/internal/sqlstore/sealed"
@@ -112,13 +114,19 @@ func Records(dir string, s Settings) ([]Record, error) {
 	}, nil
 }
 
+// Prover is a prover with its edges, ready to serve.
+type Prover struct {
+	*prover.Prover
+	mail *bymail.Mail
+}
+
 // Open opens a prover from its folder. The returned function closes its store.
-func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prover, func() error, error) {
+func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func() error, error) {
 	member, err := s.Open(dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}
-	m, err := openMail(dir, s, o)
+	m, err := openMail(dir, s, o, member.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,18 +143,19 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*prover.Prove
 		return nil, nil, err
 	}
 	p, err := prover.New(ctx, prover.Config{
-		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store, Mail: m, Couriers: couriers,
-		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store,
+		Methods: []prover.Method{m.Method(), bycode.Method(couriers)},
+		Limits:  limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return p, store.Close, nil
+	return &Prover{Prover: p, mail: m}, store.Close, nil
 }
 
 // openCouriers opens the services that send codes.
-func openCouriers(dir string, s Settings) (map[possession.Kind]prover.Courier, error) {
-	couriers := make(map[possession.Kind]prover.Courier)
+func openCouriers(dir string, s Settings) (map[possession.Kind]bycode.Courier, error) {
+	couriers := make(map[possession.Kind]bycode.Courier)
 	for kind, c := range map[possession.Kind]CourierSettings{possession.CodeMessage: s.Message, possession.CodeCall: s.Call} {
 		if c == (CourierSettings{}) {
 			continue
@@ -163,33 +172,35 @@ func openCouriers(dir string, s Settings) (map[possession.Kind]prover.Courier, e
 }
 
 // openMail opens the prover's part in the mail of its world.
-func openMail(dir string, s Settings, o Options) (prover.Mail, error) {
+func openMail(dir string, s Settings, o Options, id registry.PartyID) (*bymail.Mail, error) {
 	k, err := keyfile.DKIM(filepath.Join(dir, dkimFile))
 	if err != nil {
-		return prover.Mail{}, err
+		return nil, err
 	}
-	m := prover.Mail{Host: s.Mail.Host, Signing: mail.Signing{Selector: s.Mail.Selector, Key: k}}
+	m := bymail.Config{
+		Party: id, Host: s.Mail.Host, Signing: mail.Signing{Selector: s.Mail.Selector, Key: k}, Now: o.Now, Log: o.Log,
+	}
 	if w := o.World; w != nil {
 		m.Out, m.Resolver, m.Certificate = w.Out, w.Resolver, w.Certificate
-		return m, nil
+		return bymail.New(m)
 	}
 	c := &certificate{cert: party.In(dir, s.Mail.Certificate), key: party.In(dir, s.Mail.CertificateKey), log: o.Log}
 	if _, err := c.get(); err != nil {
-		return prover.Mail{}, err
+		return nil, err
 	}
 	m.Certificate, m.Resolver = c.get, resolver(s.Resolver)
 	m.Out = &smtpout.Client{Hello: s.Mail.Host, Resolver: m.Resolver, Now: o.Now}
 	if s.Mail.Roots != "" {
 		roots, err := keyfile.Roots(party.In(dir, s.Mail.Roots))
 		if err != nil {
-			return prover.Mail{}, err
+			return nil, err
 		}
 		m.Out.Roots = roots
 	}
 	if s.Mail.OutPort != 0 {
 		m.Out.Port = func(string) int { return s.Mail.OutPort }
 	}
-	return m, nil
+	return bymail.New(m)
 }
 
 // resolver asks one name server, or those of the system.
@@ -203,14 +214,28 @@ func resolver(address string) *net.Resolver {
 	}}
 }
 
+// Listeners are where a prover is reached.
+type Listeners struct {
+	Messages   net.Listener // clients and parties, by HTTPS
+	Mail       net.Listener // mail servers, by SMTP
+	Operations net.Listener // health and metrics, by HTTP; may be nil
+}
+
+// Serve answers on l and does due work until ctx ends; then it finishes what is
+// under way. It closes the listeners.
+func (p *Prover) Serve(ctx context.Context, l Listeners) error {
+	return p.Prover.Serve(ctx, prover.Listeners{Messages: l.Messages, Operations: l.Operations},
+		func(ctx context.Context) error { return p.mail.Serve(ctx, p.Prover, l.Mail) })
+}
+
 // Listen opens the sockets of the settings.
-func Listen(ctx context.Context, s Settings) (prover.Listeners, error) {
+func Listen(ctx context.Context, s Settings) (Listeners, error) {
 	l, err := party.Listen(ctx, party.Socket{Setting: "listen", Address: s.Listen},
 		party.Socket{Setting: "mail.listen", Address: s.Mail.Listen}, party.Socket{Setting: "operations", Address: s.Operations})
 	if err != nil {
-		return prover.Listeners{}, fmt.Errorf("daemon: %w", err)
+		return Listeners{}, fmt.Errorf("daemon: %w", err)
 	}
-	return prover.Listeners{Messages: l[0], Mail: l[1], Operations: l[2]}, nil
+	return Listeners{Messages: l[0], Mail: l[1], Operations: l[2]}, nil
 }
 
 // Run opens a prover from its settings file, listens, and serves until ctx

@@ -80,11 +80,13 @@ type challengeBody struct {
 	Next      int64                      `cbor:"13,keyasint"`
 	Receipt   []byte                     `cbor:"14,keyasint"`
 	Artefact  []byte                     `cbor:"15,keyasint"`
-	Courier   string                     `cbor:"16,keyasint,omitempty"` // since codes are sent
+	Memo      string                     `cbor:"16,keyasint,omitempty"`
+	Incumbent bool                       `cbor:"17,keyasint,omitempty"`
 }
 
-// maxChallenge bounds a body: the raw reply, the receipt, and 2 KiB for the rest.
-const maxChallenge = prover.MaxReply + possession.MaxReceipt + 2048
+// maxChallenge bounds a body: the artefact, the receipt, the memo, and 2 KiB for
+// the rest.
+const maxChallenge = prover.MaxArtefact + possession.MaxReceipt + prover.MaxMemo + 2048
 
 // idLabel and mailboxLabel are labels of two kinds of random names of one
 // length; the words keep them apart.
@@ -118,7 +120,7 @@ func (p *Store) seal(c prover.Challenge) (challengeRow, error) {
 	body, err := canon.Marshal(challengeBody{
 		ID: c.ID, Mailbox: c.Mailbox, Kind: c.Kind, Purpose: c.Purpose, CSI: csi.Clear{ID: c.CSI}, Holder: c.Holder,
 		Nonce: c.Nonce, State: c.State, Problem: c.Problem, Tries: c.Tries, Delivered: c.Delivered, Attempts: c.Attempts,
-		Next: sqldb.Milliseconds(c.Next), Receipt: c.Receipt, Artefact: c.Artefact, Courier: c.Courier,
+		Next: sqldb.Milliseconds(c.Next), Receipt: c.Receipt, Artefact: c.Artefact, Memo: c.Memo, Incumbent: c.Incumbent,
 	})
 	if err != nil {
 		return challengeRow{}, fmt.Errorf("proverstore: %w", err)
@@ -155,7 +157,7 @@ func (p *Store) scan(row sqldb.Row) (prover.Challenge, error) {
 	return prover.Challenge{
 		ID: b.ID, Mailbox: b.Mailbox, Kind: b.Kind, Purpose: b.Purpose, CSI: b.CSI.ID, Holder: b.Holder, Nonce: b.Nonce,
 		Started: sqldb.Time(r.started), Expires: sqldb.Time(r.expires), State: b.State, Problem: b.Problem, Tries: b.Tries,
-		Courier: b.Courier, Delivered: b.Delivered, Attempts: b.Attempts, Next: sqldb.Time(b.Next),
+		Memo: b.Memo, Incumbent: b.Incumbent, Delivered: b.Delivered, Attempts: b.Attempts, Next: sqldb.Time(b.Next),
 		Proof: prover.Proof{Receipt: b.Receipt, Artefact: b.Artefact},
 	}, nil
 }

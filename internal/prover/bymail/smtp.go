@@ -1,4 +1,4 @@
-package prover
+package bymail
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"whither/internal/prover"
 	"whither/internal/prover/drain"
 	"whither/possession/mail"
 )
@@ -21,9 +22,8 @@ import (
 // Bounds of the mail server.
 const (
 	// MaxReply is the largest mail that is taken, in bytes. A reply is two to
-	// eight kilobytes; and it must travel once more, to the second prover, in a
-	// request of at most wire.MaxBody, as base64 if need be.
-	MaxReply = 40 << 10
+	// eight kilobytes.
+	MaxReply = prover.MaxArtefact
 
 	maxConnections = 200
 	smtpTimeout    = time.Minute      // for one command or one whole message
@@ -31,22 +31,22 @@ const (
 	drainTimeout   = 10 * time.Second // for verdicts under way at a stop
 )
 
-// serveMail takes replies on l until ctx ends, then finishes the verdicts under
-// way.
-func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
+// Serve takes replies for a prover on l until ctx ends, then finishes the
+// verdicts under way. It closes l.
+func (m *Mail) Serve(ctx context.Context, p *prover.Prover, l net.Listener) error {
 	// Verdicts outlive ctx by drainTimeout.
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	open := drain.New(l, maxConnections, p.metrics.sessions.Add)
+	open := drain.New(l, maxConnections, m.metrics.sessions.Add)
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return &session{prover: p, base: base, conn: c}, nil
+		return &session{mail: m, prover: p, base: base, conn: c}, nil
 	}))
-	server.Domain = p.config.Mail.Host
+	server.Domain = m.config.Host
 	server.TLSConfig = &tls.Config{
 		MinVersion: tls.VersionTLS12, // the mail servers of the world are not the federation's
-		Time:       p.config.Now,
+		Time:       m.config.Now,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return p.config.Mail.Certificate()
+			return m.config.Certificate()
 		},
 	}
 	server.MaxMessageBytes = MaxReply
@@ -58,12 +58,12 @@ func (p *Prover) serveMail(ctx context.Context, l net.Listener) error {
 	var err error
 	select {
 	case err = <-served:
-		err = fmt.Errorf("prover: mail: %w", err)
+		err = fmt.Errorf("bymail: %w", err)
 		_ = l.Close()
 	case <-ctx.Done():
 		_ = l.Close()
 		if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
-			p.config.Log.ErrorContext(ctx, "mail server ended badly", slog.Any("error", err))
+			m.config.Log.ErrorContext(ctx, "mail server ended badly", slog.Any("error", err))
 		}
 	}
 	open.Stop()
@@ -83,7 +83,8 @@ func (silent) Println(...any)        {}
 
 // session is one SMTP session.
 type session struct {
-	prover *Prover
+	mail   *Mail
+	prover *prover.Prover
 	base   context.Context //nolint:containedctx // go-smtp hands none to its sessions
 	conn   *smtp.Conn
 
@@ -94,7 +95,7 @@ type session struct {
 // envelope is where a message comes from and goes to.
 type envelope struct {
 	bounce bool
-	box    Mailbox
+	box    prover.Mailbox
 }
 
 var _ smtp.Session = (*session)(nil)
@@ -113,21 +114,20 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 // Rcpt takes an address that a challenge which is not decided came from.
 // Nothing is relayed.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	p := s.prover
 	local, domain, _ := strings.Cut(strings.ToLower(to), "@")
-	if domain != p.config.Party.String() {
+	if domain != s.mail.config.Party.String() {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Relaying denied"}
 	}
-	m, ok := parseMailbox(local)
+	box, ok := prover.ParseMailbox(local)
 	if !ok {
 		return noSuchMailbox()
 	}
 	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
-	if _, err := p.open(ctx, m); err != nil {
+	if _, err := s.prover.Open(ctx, box); err != nil {
 		return s.answer(err)
 	}
-	s.set(func(e *envelope) { e.box = m })
+	s.set(func(e *envelope) { e.box = box })
 	return nil
 }
 
@@ -137,7 +137,6 @@ func noSuchMailbox() error {
 
 // Data judges the message. Success means that the verdict is stored.
 func (s *session) Data(r io.Reader) error {
-	p := s.prover
 	to := s.set(func(*envelope) {})
 	raw, err := io.ReadAll(r)
 	if err != nil && !errors.Is(err, smtp.ErrDataTooLarge) {
@@ -149,11 +148,11 @@ func (s *session) Data(r io.Reader) error {
 	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
 	if err != nil {
-		err = p.tooLarge(ctx, to.box)
+		err = s.tooLarge(ctx, to.box)
 	} else {
-		err = p.reply(ctx, to.box, to.bounce, raw)
+		err = s.mail.reply(ctx, s.prover, to.box, to.bounce, raw)
 	}
-	p.metrics.reply(err)
+	s.mail.metrics.reply(s.prover, err)
 	if err == nil {
 		return nil
 	}
@@ -161,25 +160,27 @@ func (s *session) Data(r io.Reader) error {
 }
 
 // tooLarge refuses a reply that was not read to its end.
-func (p *Prover) tooLarge(ctx context.Context, m Mailbox) error {
-	c, err := p.open(ctx, m)
+func (s *session) tooLarge(ctx context.Context, box prover.Mailbox) error {
+	c, err := s.prover.Open(ctx, box)
 	if err != nil {
 		return err
 	}
-	return p.refuse(ctx, c, mail.ErrTooLarge)
+	return s.prover.Decide(ctx, c, func(context.Context, time.Time) (prover.Finding, error) {
+		return prover.Finding{}, mail.ErrTooLarge
+	})
 }
 
 // answer puts an error into the words of SMTP: for good where the same mail can
 // never be right, for now where it may. The words are the catalogue's and name
 // nobody.
 func (s *session) answer(err error) error {
-	k := Kind(err)
+	k := s.prover.Problem(err)
 	switch {
-	case errors.Is(err, ErrUnknown):
+	case errors.Is(err, prover.ErrUnknown):
 		return noSuchMailbox()
-	case k == "", passing(k):
+	case prover.Passing(k):
 		if k == "" {
-			s.prover.config.Log.ErrorContext(s.base, "reply not judged", slog.Any("error", err))
+			s.mail.config.Log.ErrorContext(s.base, "reply not judged", slog.Any("error", err))
 		}
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Cannot judge this now; try again"}
 	}

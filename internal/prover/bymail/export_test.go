@@ -1,0 +1,4 @@
+package bymail
+
+// Recipient is a door for tests.
+var Recipient = recipient

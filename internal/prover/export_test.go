@@ -1,7 +1,0 @@
-package prover
-
-// Doors for tests.
-var (
-	ParseMailbox = parseMailbox
-	Recipient    = recipient
-)
