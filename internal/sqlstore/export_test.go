@@ -81,3 +81,15 @@ var (
 	AppendBody = appendBody
 	ParseBody  = parseBody
 )
+
+// Empty removes all rows, and has the change feed begin anew.
+func (d *Directory) Empty(ctx context.Context) error {
+	return d.DB.Write(ctx, "empty", func(ctx context.Context, t *sqldb.Tx) error {
+		for _, table := range []string{"mappings", "tombstones", "nonces", "changes"} {
+			if err := t.Exec(ctx, "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return t.Exec(ctx, "UPDATE feed SET seq = 0")
+	})
+}

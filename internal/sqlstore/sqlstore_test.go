@@ -60,7 +60,7 @@ func empty(t testing.TB, keys sqlstore.Keys) []byte {
 func TestStore(t *testing.T) {
 	keys := newKeys(t)
 	b := empty(t, keys)
-	storetest.Directory(t, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
+	storetest.Directory(t, 10, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
 		folder, err := os.MkdirTemp(t.TempDir(), "store")
 		if err != nil {
 			t.Fatal(err)

@@ -193,11 +193,9 @@ type history struct {
 	read  int    // changes read
 }
 
-// Numbers of random histories: parallel runs of rapid's own number of checks.
-const runs = 10
-
-// testHistories compares the store with the model in 1,000 random histories.
-func testHistories(t *testing.T, c *cast, open OpenDirectory) {
+// testHistories compares the store with the model in random histories: parallel
+// runs of rapid's own number of checks, which is a hundred.
+func testHistories(t *testing.T, runs int, c *cast, open OpenDirectory) {
 	p := newPool(t, c)
 	for i := range runs {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

@@ -32,8 +32,9 @@ import (
 // before each write for what shall go wrong with it.
 type OpenDirectory func(t testing.TB, fault func(write string) sqldb.Fault) (store directory.Store, end func())
 
-// Directory runs the suite of a DP's store.
-func Directory(t *testing.T, open OpenDirectory) {
+// Directory runs the suite of a DP's store, with so many hundred random
+// histories.
+func Directory(t *testing.T, histories int, open OpenDirectory) {
 	c := newCast(t)
 	for _, one := range []struct {
 		name string
@@ -62,7 +63,7 @@ func Directory(t *testing.T, open OpenDirectory) {
 	} {
 		t.Run(one.name, func(t *testing.T) { one.run(newStage(t, c, open)) })
 	}
-	t.Run("Histories", func(t *testing.T) { testHistories(t, c, open) })
+	t.Run("Histories", func(t *testing.T) { testHistories(t, histories, c, open) })
 }
 
 // cast makes mappings for the tests. All of a run share one, since signing

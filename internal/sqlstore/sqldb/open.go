@@ -40,28 +40,36 @@ func (d *DB) prepare(ctx context.Context, c Config) (*sql.Conn, error) {
 		return nil, err
 	}
 	conn, err := d.writers.Conn(ctx)
-	if err != nil {
-		return nil, unreachable(err)
+	if err == nil {
+		if err = d.ready(ctx, conn, c, steps); err == nil {
+			return conn, nil
+		}
+		err = errors.Join(err, conn.Close())
 	}
+	switch {
+	case d.dialect.foreign(err):
+		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+	case d.dialect.lost(err):
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	default:
+		return nil, err
+	}
+}
+
+func (d *DB) ready(ctx context.Context, conn *sql.Conn, c Config, steps []step) error {
 	release, err := d.dialect.alone(ctx, conn)
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return err
 	}
 	defer release()
 	have, err := d.identify(ctx, conn, c, len(steps))
 	if err == nil {
 		err = d.dialect.prepare(ctx, conn)
 	}
-	if err == nil {
-		err = d.migrate(ctx, conn, c.Role, have, steps)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		return conn, nil
-	}
-	if d.dialect.foreign(err) {
-		err = fmt.Errorf("%w: %w", ErrForeign, err)
-	}
-	return nil, errors.Join(err, conn.Close())
+	return d.migrate(ctx, conn, c.Role, have, steps)
 }
 
 // identify returns the number of the database's schema, 0 if it is empty, and

@@ -175,7 +175,7 @@ func lockSchema(ctx context.Context, c *sql.Conn) (func(), error) {
 			break
 		}
 		if !isCollision(err) || ctx.Err() != nil { // a long migration outlasts the wait for a lock
-			return nil, unreachable(err)
+			return nil, fmt.Errorf("sqldb: wait for the schema: %w", err)
 		}
 	}
 	return func() {
@@ -278,12 +278,4 @@ func isLost(err error) bool {
 	var network net.Error
 	return errors.As(err, &refused) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// unreachable says what to do about a server that does not answer.
-func unreachable(err error) error {
-	if isLost(err) {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	return fmt.Errorf("sqldb: %w", err)
 }

@@ -1,0 +1,69 @@
+package pgserver_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"whither/internal/pgserver"
+	"whither/internal/storetest"
+)
+
+// TestLife starts a server with a standby, kills the first, promotes the second,
+// and leaves nothing behind.
+func TestLife(t *testing.T) {
+	primary := storetest.Postgres(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	standby, err := pgserver.Start(ctx, pgserver.Config{Primary: primary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(standby.Socket())
+	stopped := false
+	t.Cleanup(func() {
+		if !stopped {
+			_ = standby.Stop()
+		}
+	})
+	if user, err := primary.SQL(ctx, "SELECT current_user; CREATE TABLE t (k BIGINT); INSERT INTO t VALUES (7)"); err != nil || user != "whither" {
+		t.Fatalf("%q, %v", user, err)
+	}
+	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is open to others: %v, %v", info.Mode(), err)
+	}
+	if out, err := standby.SQL(ctx, "INSERT INTO t VALUES (8)"); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a standby took a write: %q, %v", out, err)
+	}
+	for caught := ""; caught != "7"; {
+		if caught, err = standby.SQL(ctx, "SELECT k FROM t"); err != nil && ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Promote(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := standby.SQL(ctx, "INSERT INTO t VALUES (8); SELECT count(*) FROM t"); err != nil || out != "2" {
+		t.Errorf("after the promotion: %q, %v", out, err)
+	}
+	if err := primary.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := primary.SQL(ctx, "SELECT count(*) FROM t"); err != nil || out != "1" {
+		t.Errorf("after a restart: %q, %v", out, err)
+	}
+	stopped = true
+	if err := standby.Stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}

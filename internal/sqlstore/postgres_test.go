@@ -1,0 +1,75 @@
+package sqlstore_test
+
+import (
+	"testing"
+
+	"whither/internal/dp/directory"
+	"whither/internal/pgserver"
+	"whither/internal/sqlstore"
+	"whither/internal/sqlstore/sqldb"
+	"whither/internal/storetest"
+)
+
+// engines are the dialects for PostgreSQL, as URLs ask for them.
+var engines = []string{"postgres", "distributed"}
+
+// schemas are opened stores on schemas of their own, to be used one after the
+// other: making sixty tables and indexes takes longer than emptying them.
+type schemas struct {
+	server *pgserver.Server
+	engine string
+	keys   sqlstore.Keys
+	idle   chan *schema
+}
+
+// schema is a store, with what is to go wrong with the writes of whoever has it.
+type schema struct {
+	store *sqlstore.Directory
+	fault func(string) sqldb.Fault
+}
+
+// take returns an empty store.
+func (s *schemas) take(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
+	var one *schema
+	select {
+	case one = <-s.idle:
+		if err := one.store.Empty(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		one = &schema{}
+		one.store = openDirectory(t, sqlstore.Options{
+			URL: storetest.Schema(t, s.server) + "&engine=" + s.engine, Keys: s.keys,
+			Fault: func(write string) sqldb.Fault {
+				if one.fault == nil { // while it is opened and emptied
+					return sqldb.NoFault
+				}
+				return one.fault(write)
+			},
+		})
+	}
+	one.fault = fault
+	return one.store, func() {
+		one.fault = nil
+		s.idle <- one
+	}
+}
+
+// close closes all stores, of which none is in use any more.
+func (s *schemas) close(t testing.TB) {
+	close(s.idle)
+	for one := range s.idle {
+		closeDirectory(t, one.store)
+	}
+}
+
+func TestStoreOnPostgres(t *testing.T) {
+	server := storetest.Postgres(t)
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			s := &schemas{server: server, engine: engine, keys: newKeys(t), idle: make(chan *schema, 100)}
+			t.Cleanup(func() { s.close(t) })
+			storetest.Directory(t, 2, s.take)
+		})
+	}
+}

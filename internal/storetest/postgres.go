@@ -1,0 +1,46 @@
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"whither/internal/pgserver"
+)
+
+// Postgres starts a private PostgreSQL for a test and what is below it. Without
+// the programs the test is skipped, and fails where CI is set.
+func Postgres(t testing.TB) *pgserver.Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := pgserver.Start(ctx, pgserver.Config{Settings: map[string]string{
+		"max_connections": "300", "shared_buffers": "64MB",
+	}})
+	if errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") == "" {
+		t.Skipf("NOT RUN: nothing is tested on PostgreSQL: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Schema makes an empty schema in a server and returns its URL.
+func Schema(t testing.TB, s *pgserver.Server) string {
+	t.Helper()
+	u, err := s.Schema(t.Context(), "test_"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
