@@ -42,7 +42,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "client/choice", "client/contacts", "cosigner", "issuer", "relay", "registry/update", "csi/national",
+			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
 			"internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
@@ -96,6 +96,7 @@ var rules = house{
 		"internal/dp/snapshot":          "internal/dp/directory",
 		"client":                        "internal/pinned",
 		"client/contacts":               "csi/national",
+		"client/signin":                 "internal/oidc",
 		"cosigner":                      "internal/endpoint internal/pinned",
 		"issuer":                        "internal/endpoint internal/pinned",
 		"relay":                         "internal/pinned",

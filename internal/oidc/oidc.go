@@ -17,8 +17,9 @@
 //   - errors name no host, which is the domain of somebody's address (package
 //     fetch).
 //
-// It does not verify tokens: package possession/openid does. It does not decide
-// which issuer is authoritative for whom: the registry does.
+// It decides nothing about tokens: [Client.Verify] hands package
+// possession/openid what it needs to. Which issuer is authoritative for whom the
+// registry says.
 package oidc
 
 import (
@@ -32,9 +33,11 @@ import (
 	"sync"
 	"time"
 
+	"whither/csi"
 	"whither/internal/fetch"
 	"whither/internal/jws"
 	"whither/possession/openid"
+	"whither/registry"
 )
 
 // Errors.
@@ -238,6 +241,45 @@ func (c *Client) refresh(ctx context.Context, name string, i *issuer, now time.T
 	}
 	i.until = now.Add(min(max(life, MinFresh), MaxFresh))
 	return nil
+}
+
+// Verify verifies a token about want with the keys that its issuer publishes,
+// and with what the registry says of that issuer.
+func (c *Client) Verify(ctx context.Context, raw []byte, want openid.Want, s *registry.Snapshot) (openid.Report, error) {
+	kid := ""
+	if m, err := jws.Parse(raw, openid.MaxSize); err == nil {
+		kid = m.KID // whom it is of is looked at below
+	}
+	var trouble error
+	report, err := openid.Verify(raw, want, func(name string) (openid.Issuer, bool) {
+		named, ok := s.Issuer(name)
+		if !ok {
+			return openid.Issuer{}, false
+		}
+		var set []byte
+		set, trouble = c.Keys(ctx, name, kid)
+		return openid.Issuer{Keys: set, Clients: named.Clients, Domains: named.Domains, Handle: named.Handle}, trouble == nil
+	})
+	if trouble != nil {
+		return openid.Report{}, trouble
+	}
+	return report, err
+}
+
+// IssuerFor returns the issuer that is authoritative for a CSI by the registry,
+// false if there is none: for an address the one that gives out its domain's
+// mailboxes, for a handle the host itself.
+func IssuerFor(s *registry.Snapshot, id csi.ID) (registry.Issuer, bool) {
+	for _, i := range s.Policy().Evidence.Issuers {
+		u, err := url.Parse(i.URL)
+		switch {
+		case err != nil:
+		case id.Scheme() == csi.Mailto && slices.Contains(i.Domains, id.Domain()),
+			id.Scheme() == csi.Acct && i.Handle != "" && u.Port() == "" && strings.HasSuffix(id.Canonical(), "@"+u.Hostname()):
+			return i, true
+		}
+	}
+	return registry.Issuer{}, false
 }
 
 // Exchange sends a form to the provider's token endpoint and returns the ID

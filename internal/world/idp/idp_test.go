@@ -52,7 +52,7 @@ func newScene(t *testing.T) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Provider.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	s.AddAccount(idp.Account{Name: "bob", Password: "secret", Address: "bob@example.org", Verified: true})
 	s.Register("whither", "Whither")
 	s.Register("shop", "A shop")
