@@ -24,6 +24,7 @@ type entry struct {
 	selfKey     string // signs the self record
 	selfLabel   key.Label
 	selfParams  cose.Params
+	selfNamed   bool   // with a kid
 	selfBytes   []byte // instead of a signed self
 }
 
@@ -104,7 +105,7 @@ func (d *draft) payload() []byte {
 		b := p.selfBytes
 		if b == nil {
 			var err error
-			if b, err = cose.Sign1(p.selfLabel, d.marshal(p.self), worldtest.Key(d.t, p.selfKey), true, p.selfParams); err != nil {
+			if b, err = cose.Sign1(p.selfLabel, d.marshal(p.self), worldtest.Key(d.t, p.selfKey), p.selfNamed, p.selfParams); err != nil {
 				d.t.Fatal(err)
 			}
 		}
@@ -402,6 +403,7 @@ var selfCases = []vectorCase{
 	{name: "self record by a role key", why: "The signing key of a role is no operator key.", expect: "content", bend: func(d *draft) { d.dp().selfKey = "dp.example dp" }},
 	{name: "self record under another label", why: "Signed as a registry.", expect: "content", bend: func(d *draft) { d.dp().selfLabel = key.LabelRegistry }},
 	{name: "self record in another role", why: "Signed in the role of a root.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Role = 1 }},
+	{name: "self record with a kid", why: "The grant beside it has the key; an id of it would be a second way to say so.", expect: "content", bend: func(d *draft) { d.dp().selfNamed = true }},
 	{name: "self record of another party", why: "Its id is not that of the grant beside it.", expect: "content", bend: func(d *draft) { d.dp().self[1] = "msp-a.example" }},
 	{name: "self record dated otherwise", why: "Its time is not that of its signature.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Time++ }},
 	{name: "self record from the future", why: "Issued 121 seconds from now.", expect: "content", bend: func(d *draft) {
