@@ -43,7 +43,7 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/smtpout", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
+			"internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/sipin", "internal/sipin/rtp", "internal/smtpout", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/proverstore",
@@ -83,7 +83,7 @@ var rules = house{
 		"internal/dkim":                 "key",
 		"internal/jws":                  "key",
 		"registry":                      "internal/canon internal/cose key",
-		"possession":                    "possession/observe",
+		"possession":                    "possession/observe possession/openid",
 		"possession/observe":            "possession/mail possession/openid",
 		"possession/smime":              "possession/mail",
 		"possession/stir":               "possession possession/stir/chain possession/stir/jose possession/stir/passport possession/stir/tnauth",

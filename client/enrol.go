@@ -219,17 +219,20 @@ func (c *Client) compose(w Wish, e *Enrolment) (mapping.Claims, error) {
 	if _, err := rand.Read(claims.Lineage[:]); err != nil {
 		return mapping.Claims{}, fmt.Errorf("client: %w", err)
 	}
-	newest := time.Time{}
+	oldest := time.Time{}
 	for _, r := range e.Receipts {
 		u, err := possession.Parse(r)
 		if err != nil {
 			return mapping.Claims{}, err
 		}
-		if at := u.Claims().Evidence; at.After(newest) {
-			newest = at
+		if _, word := u.Word(); word {
+			continue
+		}
+		if at := u.Claims().Evidence; oldest.IsZero() || at.Before(oldest) {
+			oldest = at
 		}
 	}
-	claims.Expires = newest.Add(mapping.MaxLife)
+	claims.Expires = oldest.Add(mapping.MaxLife)
 	if w.Beside != nil {
 		claims.Lineage, claims.First = w.Beside.Claims().Lineage, false
 	}

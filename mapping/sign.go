@@ -34,7 +34,7 @@ func (c Claims) Sign(holder key.Private, receipts [][]byte, now time.Time) (Unve
 	// it rests on.
 	at := now
 	for _, r := range parsed {
-		if at, err = notBefore(at, r.Claims().Signed); err != nil {
+		if at, err = notBefore(at, r.Signed()); err != nil {
 			return Unverified{}, err
 		}
 	}

@@ -16,26 +16,26 @@ import (
 type Policy struct {
 	snapshot *registry.Snapshot
 	now      time.Time
-	levels   map[string]possession.Level
+	evidence possession.Policy
 }
 
 // PolicyAt returns the federation's policy at a time.
 func PolicyAt(s *registry.Snapshot, now time.Time) Policy {
-	levels := make(map[string]possession.Level)
-	for scheme, l := range s.Policy().Levels {
-		levels[scheme] = possession.Level(l)
-	}
-	return Policy{snapshot: s, now: now, levels: levels}
+	return Policy{snapshot: s, now: now, evidence: possession.PolicyOf(s)}
 }
 
-// Level returns the lowest level that counts for a scheme. A scheme that the
-// federation has not agreed on needs the highest.
-func (p Policy) Level(scheme string) possession.Level {
-	if l, ok := p.levels[scheme]; ok {
-		return max(l, possession.Level2) // level 1 is never enough
-	}
-	return possession.Level4
+// Stricter returns the policy with further demands on evidence, such as a DP
+// has for what it admits. It is never laxer.
+func (p Policy) Stricter(d possession.Demands) Policy {
+	p.evidence = p.evidence.Stricter(d)
+	return p
 }
+
+// Evidence returns what evidence is worth by this policy.
+func (p Policy) Evidence() possession.Policy { return p.evidence }
+
+// Level returns the lowest level that counts for a scheme.
+func (p Policy) Level(scheme string) possession.Level { return p.evidence.Level(scheme) }
 
 // Proposal is a mapping on which all but the DP's signature is verified.
 type Proposal struct {
@@ -188,7 +188,7 @@ func (p Policy) proposal(u Unverified, n int, w witness) (Proposal, error) {
 	}
 	a, err := possession.Assess(p.snapshot, u.receipts, possession.Question{
 		CSI: u.claims.CSI, Holder: u.claims.Holder, Barred: barred, Before: time.Unix(u.message.Signatures[0].Time, 0),
-		Witnessed: w.at, WitnessedBy: w.by, Now: p.now,
+		Witnessed: w.at, WitnessedBy: w.by, Now: p.now, Policy: p.evidence,
 	})
 	if err != nil {
 		return Proposal{}, err

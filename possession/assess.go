@@ -3,12 +3,14 @@ package possession
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"whither/csi"
 	"whither/key"
+	"whither/possession/observe"
 	"whither/registry"
 )
 
@@ -27,15 +29,21 @@ type Question struct {
 	Witnessed   time.Time
 	WitnessedBy registry.Operator
 	Now         time.Time
+	// Policy says which kinds count. The zero value is the federation's own.
+	Policy Policy
 }
 
 // Assessment is what a verified set of receipts shows.
 type Assessment struct {
 	Level  Level
-	Oldest time.Time // oldest evidence time that the level rests on
-	Newest time.Time // newest evidence time
+	Oldest time.Time // oldest evidence time of all receipts that count
+	// Newest is the newest evidence time that the level rests on: of each pair
+	// that reaches it the older one, so that no single party can refresh it.
+	Newest time.Time
 	// Vouchers are the provers behind it, in the order of the receipts.
 	Vouchers []Voucher
+	// Observers are those whose word on a key is among the receipts.
+	Observers []registry.PartyID
 }
 
 // Voucher is a prover and what it vouched for.
@@ -46,8 +54,10 @@ type Voucher struct {
 	Evidence time.Time
 }
 
-// Assess verifies every receipt of a set and computes the level. One bad
-// receipt spoils the set: whoever puts it there has something to explain.
+// Assess verifies every statement of a set and computes the level. One bad
+// statement spoils the set: whoever puts it there has something to explain. One
+// of a kind that the policy does not count is no more than passed over, since
+// policies change while mappings live.
 func Assess(s *registry.Snapshot, set []Unverified, q Question) (Assessment, error) {
 	switch {
 	case len(set) == 0:
@@ -55,32 +65,65 @@ func Assess(s *registry.Snapshot, set []Unverified, q Question) (Assessment, err
 	case len(set) > MaxReceipts:
 		return Assessment{}, ErrTooMany
 	}
+	if !q.Policy.known {
+		q.Policy = PolicyOf(s)
+	}
 	subject := SubjectOf(q.CSI, q.Holder)
-	var good []vouched
+	var e evidence
+	why := ErrNoReceipts
 	for i, u := range set {
 		for _, earlier := range set[:i] {
 			if earlier.digest == u.digest {
 				return Assessment{}, ErrRepeated
 			}
 		}
+		if u.isWord {
+			w, err := u.verifyWord(s, q)
+			if err != nil {
+				return Assessment{}, err
+			}
+			e.words = append(e.words, w)
+			continue
+		}
 		v, err := u.verify(s, subject, q)
 		if err != nil {
 			return Assessment{}, err
 		}
-		good = append(good, v)
+		if err := q.Policy.counts(v.Kind, q.CSI); err != nil {
+			why = err
+			continue
+		}
+		e.receipts = append(e.receipts, v)
 	}
-	a := Assessment{Level: Level1, Oldest: good[0].Evidence, Newest: good[0].Evidence}
-	for _, v := range good {
+	if len(e.receipts) == 0 {
+		return Assessment{}, why
+	}
+	return e.assess(), nil
+}
+
+// evidence is a set whose signers and bindings are verified.
+type evidence struct {
+	receipts []vouched
+	words    []observe.VerifiedWord
+}
+
+// assess computes what the set shows; it has at least one receipt.
+func (e evidence) assess() Assessment {
+	a := Assessment{Oldest: e.receipts[0].Evidence}
+	for _, v := range e.receipts {
 		a.Vouchers = append(a.Vouchers, Voucher{Prover: v.prover, Operator: v.operator, Kind: v.Kind, Evidence: v.Evidence})
 		if v.Evidence.Before(a.Oldest) {
 			a.Oldest = v.Evidence
 		}
-		if v.Evidence.After(a.Newest) {
-			a.Newest = v.Evidence
-		}
 	}
-	a.Level = level(good)
-	return a, nil
+	for _, w := range e.words {
+		a.Observers = append(a.Observers, w.Observer())
+	}
+	a.Level, a.Newest = e.level()
+	if a.Newest.IsZero() {
+		a.Newest = a.Oldest
+	}
+	return a
 }
 
 // vouched is a receipt whose signer and binding are verified.
@@ -126,49 +169,102 @@ func (u Unverified) verify(s *registry.Snapshot, subject Subject, q Question) (v
 	return vouched{Receipt: r, rule: row, prover: signer.Party.ID, operator: operator}, nil
 }
 
-// level computes the strength of a verified set: for each family of kinds the
-// weakest of its links, then the best family.
-func level(good []vouched) Level {
-	best := Level1
-	for _, v := range good {
-		if v.rule.asked {
-			best = max(best, familyLevel(v, good))
-		}
+// verifyWord checks an observer's word and that it is about the place where the
+// CSI's key is published.
+func (u Unverified) verifyWord(s *registry.Snapshot, q Question) (observe.VerifiedWord, error) {
+	if q.CSI.Scheme() == csi.Tel {
+		return observe.VerifiedWord{}, ErrUnfitKind // no key of a number is published
 	}
-	return best
+	if place := u.word.Key(); place.Kind == observe.DKIM && !q.Policy.publishes(place, q.CSI) {
+		return observe.VerifiedWord{}, ErrForeign
+	}
+	if u.word.Signed().After(q.Before) {
+		return observe.VerifiedWord{}, ErrOrder
+	}
+	w, err := u.word.Verify(s, observe.Question{Barred: q.Barred, Witnessed: q.Witnessed, WitnessedBy: q.WitnessedBy, Now: q.Now})
+	if err != nil {
+		return observe.VerifiedWord{}, translate(err)
+	}
+	if !q.Policy.publishes(w.Key(), q.CSI) {
+		return observe.VerifiedWord{}, nil // an issuer that does not count covers nothing
+	}
+	return w, nil
 }
 
-// familyLevel is the level that first, a receipt of a prover which challenged
-// the CSI itself, reaches together with receipts of other operators. Alone it
-// is one party's word: Level1.
-func familyLevel(first vouched, good []vouched) Level {
-	best := Level1
-	for _, other := range good {
-		if other.operator != first.operator && other.rule.family == first.rule.family {
-			best = max(best, pairLevel(first, other))
+// translate gives an observer's statement the reasons of a receipt.
+func translate(err error) error {
+	for _, row := range []struct{ theirs, ours error }{
+		{observe.ErrUnknown, ErrUnknown},
+		{observe.ErrStanding, ErrStanding},
+		{observe.ErrDependent, ErrDependent},
+		{observe.ErrOrder, ErrOrder},
+		{observe.ErrSignature, ErrSignature},
+	} {
+		if errors.Is(err, row.theirs) {
+			return fmt.Errorf("%w: %w", row.ours, err)
 		}
 	}
-	return best
+	return fmt.Errorf("%w: %w", ErrReceipt, err)
+}
+
+// level computes the strength of the set and the newest evidence that has it:
+// the best of its pairs, each as strong as its weakest link. A pair is two words
+// by different operators, the first by a prover that challenged the CSI itself.
+// Without a pair all is one party's word: Level1.
+func (e evidence) level() (Level, time.Time) {
+	best, newest := Level1, time.Time{}
+	take := func(l Level, at time.Time) {
+		if l > best || l == best && l > Level1 && at.After(newest) {
+			best, newest = l, at
+		}
+	}
+	for _, first := range e.receipts {
+		if !first.rule.asked {
+			continue
+		}
+		for _, other := range e.receipts {
+			if other.operator == first.operator || other.rule.family != first.rule.family {
+				continue
+			}
+			at := first.Evidence
+			if other.Evidence.Before(at) {
+				at = other.Evidence
+			}
+			take(e.pairLevel(first, other), at)
+		}
+	}
+	return best, newest
 }
 
 // pairLevel is the level of two receipts of one family and of different
-// operators: the weaker of the two, if they corroborate each other.
-func pairLevel(a, b vouched) Level {
-	pair := min(a.Level, a.rule.best, b.Level, b.rule.best)
-	if a.rule.agree == otherChannel {
-		if a.rule.channel == b.rule.channel {
+// operators, the first by a prover that asked: the weaker of the two, if they
+// corroborate each other.
+func (e evidence) pairLevel(first, other vouched) Level {
+	pair := min(first.Level, first.rule.best, other.Level, other.rule.best)
+	if first.rule.agree == otherChannel {
+		if first.rule.channel == other.rule.channel {
 			return Level1 // whoever owns the channel owns both
 		}
 		return pair
 	}
-	switch unnamed := a.KeySeen == [sha256.Size]byte{}; {
-	case a.Artefact != b.Artefact:
+	switch unnamed := first.KeySeen == [sha256.Size]byte{}; {
+	case first.Artefact != other.Artefact:
 		return Level1
-	case a.rule.asked && b.rule.asked && a.Kind != b.Kind:
+	case other.rule.asked && first.Kind != other.Kind:
 		return Level1 // an artefact has one form: one of the two is wrong
-	case a.KeySeen != b.KeySeen, unnamed && a.rule.agree == sameKey:
+	case first.KeySeen != other.KeySeen, unnamed && first.rule.agree == sameKey, other.rule.unseen && !e.seenBeside(first):
 		// Whoever keeps old keys could have made the artefact.
 		return min(pair, Level2)
 	}
 	return pair
+}
+
+// seenBeside reports whether an observer of another operator saw the key of a
+// receipt published when the evidence was made. It stands in for the look-up of
+// another prover, and for no more: an observer has not seen the artefact, and
+// that it exists would be one prover's word.
+func (e evidence) seenBeside(a vouched) bool {
+	return slices.ContainsFunc(e.words, func(w observe.VerifiedWord) bool {
+		return w.Operator() != a.operator && w.Key().Kind == a.rule.published && w.Covers(a.KeySeen, a.Evidence)
+	})
 }

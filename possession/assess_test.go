@@ -208,7 +208,7 @@ func TestAssessment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.Oldest.Equal(s.Now.Add(-time.Hour)) || !a.Newest.Equal(s.Now) {
+	if !a.Oldest.Equal(s.Now.Add(-time.Hour)) || !a.Newest.Equal(a.Oldest) {
 		t.Errorf("evidence from %s to %s", a.Oldest, a.Newest)
 	}
 	var vouchers []string

@@ -102,6 +102,7 @@ func TestKinds(t *testing.T) {
 		"tn-token": possession.TNToken, "stir-witness": possession.STIRWitness,
 		"openid-token": possession.OpenIDToken, "openid-witness": possession.OpenIDWitness,
 		"smime": possession.SMIME, "smime-witness": possession.SMIMEWitness,
+		"mail-recheck": possession.MailRecheck, "openid-recheck": possession.OpenIDRecheck,
 	} {
 		if kind.String() != name {
 			t.Errorf("%s prints as %s", name, kind)
@@ -114,9 +115,9 @@ func TestKinds(t *testing.T) {
 		t.Error("an unknown kind has a name")
 	}
 	for scheme, want := range map[string][]possession.Kind{
-		"mailto":   {possession.MailReply, possession.MailWitness, possession.OpenIDToken, possession.OpenIDWitness, possession.SMIME, possession.SMIMEWitness},
+		"mailto":   {possession.MailReply, possession.MailWitness, possession.OpenIDToken, possession.OpenIDWitness, possession.SMIME, possession.SMIMEWitness, possession.MailRecheck, possession.OpenIDRecheck},
 		"tel":      {possession.CodeMessage, possession.CodeCall, possession.SignedCall, possession.SIPMessage, possession.PassportKey, possession.Delegate, possession.TNToken, possession.STIRWitness},
-		"acct":     {possession.OpenIDToken, possession.OpenIDWitness},
+		"acct":     {possession.OpenIDToken, possession.OpenIDWitness, possession.OpenIDRecheck},
 		"nonsense": nil,
 	} {
 		if got := possession.KindsFor(scheme); !slices.Equal(got, want) {

@@ -46,6 +46,11 @@ const (
 	SMIME Kind = 13
 	// SMIMEWitness: another prover verified the same signature.
 	SMIMEWitness Kind = 14
+	// MailRecheck: another prover checked the same reply under a key that it was
+	// handed, because the DNS no longer had it. Observers say that it had.
+	MailRecheck Kind = 15
+	// OpenIDRecheck: the same of a token, and of an issuer's key set.
+	OpenIDRecheck Kind = 16
 )
 
 // channel is the way by which a share reaches the person.
@@ -83,9 +88,12 @@ type rule struct {
 	asked   bool   // this prover itself challenged the CSI
 	agree   agreement
 	channel channel // for otherChannel
-	// published is where the key was looked up, for kinds where an observer's
-	// word on the key can stand in for the witness; 0 for others.
+	// published is where the CSIP publishes the key, 0 where it comes with the
+	// artefact.
 	published observe.Kind
+	// unseen: this prover names the key under which the artefact verified and did
+	// not see it published itself; an observer's word has to say so.
+	unseen bool
 	// assigned: only provers that are assigned to the CSI count; the DP checks.
 	assigned bool
 }
@@ -114,6 +122,8 @@ func rules() []rule {
 		{kind: OpenIDWitness, name: "openid-witness", schemes: named, best: Level3, family: "openid", agree: sameKey, published: observe.JWKS},
 		{kind: SMIME, name: "smime", schemes: mailto, best: Level3, family: "smime", asked: true, agree: sameArtefact},
 		{kind: SMIMEWitness, name: "smime-witness", schemes: mailto, best: Level3, family: "smime", agree: sameArtefact},
+		{kind: MailRecheck, name: "mail-recheck", schemes: mailto, best: Level4, family: "mail", agree: sameKey, published: observe.DKIM, unseen: true},
+		{kind: OpenIDRecheck, name: "openid-recheck", schemes: named, best: Level3, family: "openid", agree: sameKey, published: observe.JWKS, unseen: true},
 	}
 }
 
@@ -169,14 +179,15 @@ func (k Kind) Asked() bool {
 }
 
 // Witness returns the kind of a receipt in which another prover vouches for the
-// same artefact, false where each prover has an artefact of its own.
+// same artefact, having looked the key up where it is published; false where each
+// prover has an artefact of its own.
 func (k Kind) Witness() (Kind, bool) {
 	own, ok := ruleOf(k)
 	if !ok || own.agree == otherChannel {
 		return 0, false
 	}
 	for _, r := range rules() {
-		if r.family == own.family && !r.asked {
+		if r.family == own.family && !r.asked && !r.unseen {
 			return r.kind, true
 		}
 	}

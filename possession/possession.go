@@ -9,9 +9,10 @@
 // What it promises: the level is the weakest link, computed from the receipts
 // and the registry, never taken from anybody's word alone; no receipt counts
 // that was signed by an operator of the DP or of a listed MSP; one prover
-// alone never reaches more than [Level1]. What it does not do: check the raw
-// artefact (package possession/mail and its siblings do, for provers and
-// auditors), or judge how old evidence may be (the DP does, at admission).
+// alone never reaches more than [Level1], whatever observers say of keys. What it
+// does not do: check the raw artefact (package possession/mail and its siblings
+// do, for provers and auditors), or judge how old evidence may be (the DP does, at
+// admission).
 //
 // Sizes are bytes, times seconds in the bytes.
 package possession
@@ -26,12 +27,13 @@ import (
 	"whither/internal/canon"
 	"whither/internal/cose"
 	"whither/key"
+	"whither/possession/observe"
 )
 
 // Limits.
 const (
 	MaxReceipt  = 320 // bytes of one receipt
-	MaxReceipts = 8   // receipts beside one mapping
+	MaxReceipts = 8   // receipts and observers' words beside one mapping
 	NonceSize   = 48  // challenge nonce: 24 bytes by mail and 24 over TLS
 )
 
@@ -39,16 +41,18 @@ const (
 var (
 	ErrReceipt     = errors.New("possession: receipt is malformed")
 	ErrForeign     = errors.New("possession: receipt is for another CSI or another key")
-	ErrUnknown     = errors.New("possession: receipt is not signed by a prover of the registry")
+	ErrUnknown     = errors.New("possession: receipt is not signed by a prover of the registry, or a word on a key not by an observer")
 	ErrSignature   = errors.New("possession: a receipt's signature is bad")
-	ErrStanding    = errors.New("possession: prover is closed or expelled")
-	ErrDependent   = errors.New("possession: prover is run by the DP's or a listed MSP's operator")
+	ErrStanding    = errors.New("possession: prover or observer is closed or expelled")
+	ErrDependent   = errors.New("possession: prover or observer is run by the DP's or a listed MSP's operator")
 	ErrOrder       = errors.New("possession: receipt is dated after what rests on it, or in the future")
 	ErrRepeated    = errors.New("possession: receipt is repeated")
 	ErrUnfitKind   = errors.New("possession: kind of evidence does not fit this kind of CSI")
 	ErrNoReceipts  = errors.New("possession: no receipt")
 	ErrTooMany     = errors.New("possession: too many receipts")
 	ErrKindUnknown = errors.New("possession: unknown kind of evidence")
+	ErrRefusedKind = errors.New("possession: kind of evidence does not count in this federation, or not at this DP")
+	ErrNoIssuer    = errors.New("possession: the registry names no OpenID provider that speaks for this CSI")
 )
 
 // Level is the strength of evidence (design section 4); higher is stricter.
@@ -150,15 +154,32 @@ func (r Receipt) Sign(prover key.Private) ([]byte, error) {
 	return cose.Sign1(key.LabelReceipt, payload, prover, true, cose.Params{Role: signProver, Time: r.Signed.Unix()})
 }
 
-// Unverified is a parsed receipt whose signature nobody has checked.
+// Unverified is a parsed statement whose signature nobody has checked: a
+// prover's receipt, or an observer's word on a key, which travels among the
+// receipts of a mapping.
 type Unverified struct {
 	receipt Receipt
 	message cose.Message1
 	digest  [sha256.Size]byte
+	word    observe.Word // instead of a receipt
+	isWord  bool
 }
 
-// Parse reads a receipt.
+// Parse reads a receipt or an observer's word. Their payloads differ in form, so
+// that no bytes are both.
 func Parse(b []byte) (Unverified, error) {
+	u, err := parseReceipt(b)
+	if err == nil {
+		return u, nil
+	}
+	if w, other := observe.ParseWord(b); other == nil {
+		return Unverified{word: w, isWord: true, digest: Digest(b)}, nil
+	}
+	return Unverified{}, err
+}
+
+// parseReceipt reads a receipt.
+func parseReceipt(b []byte) (Unverified, error) {
 	m, err := cose.Parse1(b, MaxReceipt)
 	if err != nil {
 		return Unverified{}, fmt.Errorf("%w: %w", ErrReceipt, err)
@@ -194,5 +215,17 @@ func Digest(receipt []byte) [sha256.Size]byte { return sha256.Sum256(receipt) }
 // Digest returns the receipt's digest.
 func (u Unverified) Digest() [sha256.Size]byte { return u.digest }
 
-// Claims returns what the receipt says, unverified.
+// Claims returns what the receipt says, unverified. An observer's word is no
+// receipt: its Kind is 0, which is none.
 func (u Unverified) Claims() Receipt { return u.receipt }
+
+// Word returns the observer's word, false if u is a receipt.
+func (u Unverified) Word() (observe.Word, bool) { return u.word, u.isWord }
+
+// Signed is when the statement was signed, unverified.
+func (u Unverified) Signed() time.Time {
+	if u.isWord {
+		return u.word.Signed()
+	}
+	return u.receipt.Signed
+}

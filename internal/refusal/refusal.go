@@ -27,6 +27,8 @@ var table = [...]struct {
 	{possession.ErrRepeated, problem.ReceiptRepeated},
 	{possession.ErrUnfitKind, problem.EvidenceKind},
 	{possession.ErrKindUnknown, problem.EvidenceKind},
+	{possession.ErrRefusedKind, problem.EvidenceKind},
+	{possession.ErrNoIssuer, problem.EvidenceKind},
 	{possession.ErrNoReceipts, problem.ReceiptSet},
 	{possession.ErrTooMany, problem.ReceiptSet},
 

@@ -33,11 +33,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"whither/csi"
 	"whither/internal/jws"
+	"whither/registry"
 )
 
 // Bounds.
@@ -111,6 +113,25 @@ type Issuer struct {
 	// OpenID Connect Core section 5.7 does not promise that of any but sub. Empty
 	// for none.
 	Handle string
+}
+
+// IssuerOf returns an issuer as the registry names it, with the key set that was
+// seen published.
+func IssuerOf(named registry.Issuer, keys []byte) Issuer {
+	return Issuer{Keys: keys, Clients: named.Clients, Domains: named.Domains, Handle: named.Handle}
+}
+
+// SpeaksFor reports whether the issuer, whose URL is given, is authoritative for
+// a CSI: it gives out the mailboxes of the domain, or the handle at its own host.
+func (op Issuer) SpeaksFor(url string, id csi.ID) bool {
+	switch id.Scheme() {
+	case csi.Mailto:
+		return slices.Contains(op.Domains, id.Domain())
+	case csi.Acct:
+		home := host(url)
+		return op.Handle != "" && home != "" && strings.HasSuffix(id.Canonical(), "@"+home)
+	}
+	return false
 }
 
 // Report is what a verified token says.

@@ -198,22 +198,21 @@ func (c claims) checkIdentifier(id csi.ID, op Issuer) error {
 		return ErrIdentifier
 	case !verified:
 		return ErrUnverified
-	case !slices.Contains(op.Domains, id.Domain()):
+	case !op.SpeaksFor(c.issuer, id):
 		return ErrAuthority
 	}
 	return nil
 }
 
 func (c claims) checkHandle(id csi.ID, op Issuer) error {
-	home := host(c.issuer)
-	if op.Handle == "" || home == "" || !strings.HasSuffix(id.Canonical(), "@"+home) {
+	if !op.SpeaksFor(c.issuer, id) {
 		return ErrAuthority
 	}
 	handle, err := c.all.Text(op.Handle)
 	if err != nil {
 		return claimError("handle")
 	}
-	if same, err := csi.Parse("acct:" + handle + "@" + home); err != nil || same != id {
+	if same, err := csi.Parse("acct:" + handle + "@" + host(c.issuer)); err != nil || same != id {
 		return ErrIdentifier
 	}
 	return nil
