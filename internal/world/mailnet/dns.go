@@ -29,6 +29,7 @@ type DNS struct {
 	faults map[string]Fault
 	conns  map[net.Conn]struct{}
 	asked  map[string]int
+	signed map[string]bool // zones that count as signed
 }
 
 // Fault is what is wrong with the answers for a name. The zero value is
@@ -161,6 +162,32 @@ func (d *DNS) SetFault(name string, f Fault) {
 	d.faults[canonicalName(name)] = f
 }
 
+// SetSigned makes the server speak as a validating resolver does of zones that
+// are signed: what it says of these names and those below is authentic (RFC 4035
+// section 3.2.3), and of no others. The root, ".", stands for itself alone.
+func (d *DNS) SetSigned(zones ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.signed)
+	for _, zone := range zones {
+		d.signed[canonicalName(zone)] = true
+	}
+}
+
+// authentic reports whether a name is in a zone that counts as signed.
+func (d *DNS) authentic(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name = canonicalName(name)
+	for more := true; more; {
+		if d.signed[name] {
+			return true
+		}
+		_, name, more = strings.Cut(name, ".")
+	}
+	return false
+}
+
 // Asked returns how many questions for name have come in.
 func (d *DNS) Asked(name string) int {
 	d.mu.Lock()
@@ -278,6 +305,7 @@ func (d *DNS) answer(query []byte, udp bool) []byte {
 	if fault.ServFail {
 		found, code = nil, dnsmessage.RCodeServerFailure
 	}
+	header.AuthenticData = d.authentic(q.Name.String()) && !fault.ServFail
 	answer := compose(header, q, found, code, false)
 	if udp && len(answer) > udpSize(&p) {
 		return compose(header, q, nil, code, true)
@@ -297,6 +325,9 @@ func (d *DNS) look(q dnsmessage.Question) ([]dnsmessage.ResourceBody, dnsmessage
 	}
 	if records, ok := d.zone[name]; ok {
 		return records[q.Type], dnsmessage.RCodeSuccess, fault
+	}
+	if name == "" { // the root
+		return nil, dnsmessage.RCodeSuccess, fault
 	}
 	for below := range d.zone { // RFC 8020: a name above others exists
 		if strings.HasSuffix(below, "."+name) {
@@ -331,7 +362,7 @@ func compose(h dnsmessage.Header, q dnsmessage.Question, bodies []dnsmessage.Res
 	m := dnsmessage.Message{
 		Header: dnsmessage.Header{
 			ID: h.ID, Response: true, OpCode: h.OpCode, Authoritative: true, RecursionDesired: h.RecursionDesired,
-			RecursionAvailable: true, Truncated: truncated, RCode: code,
+			RecursionAvailable: true, AuthenticData: h.AuthenticData, Truncated: truncated, RCode: code,
 		},
 		Questions: []dnsmessage.Question{q},
 	}

@@ -167,3 +167,50 @@ func TestDNSTruncates(t *testing.T) {
 		}
 	}
 }
+
+// TestDNSSigned: what is in a zone that counts as signed is authentic, trouble is
+// not, and the root is no other zone.
+func TestDNSSigned(t *testing.T) {
+	d := startDNS(t)
+	d.SetSigned(".", "Example.org")
+	d.SetTXT("a.example.org", "one")
+	d.SetTXT("aexample.org", "two")
+	authentic := func(name string) bool {
+		t.Helper()
+		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeTXT, Class: dnsmessage.ClassINET}}}
+		query, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.DialTimeout("udp", d.Addr(), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = conn.Write(query)
+		buffer := make([]byte, 512)
+		n, err := conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer dnsmessage.Message
+		if err := answer.Unpack(buffer[:n]); err != nil {
+			t.Fatal(err)
+		}
+		return answer.AuthenticData
+	}
+	for name, want := range map[string]bool{".": true, "a.example.org.": true, "b.example.ORG.": true, "example.org.": true, "aexample.org.": false, "org.": false} {
+		if authentic(name) != want {
+			t.Errorf("%s: authentic %t", name, !want)
+		}
+	}
+	d.SetFault("a.example.org", mailnet.Fault{ServFail: true})
+	if authentic("a.example.org.") {
+		t.Error("trouble is authentic")
+	}
+	d.SetSigned()
+	if authentic(".") {
+		t.Error("no zone is signed any more")
+	}
+}
