@@ -73,3 +73,14 @@ func TestStoreOnPostgres(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenConnections lets the connection break before and after the commit of
+// every write.
+func TestBrokenConnections(t *testing.T) {
+	server := storetest.Postgres(t)
+	cutter, keys := storetest.NewCutter(t, server), newKeys(t)
+	storetest.Connections(t, cutter, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
+		d := openDirectory(t, sqlstore.Options{URL: cutter.URL(t, storetest.Schema(t, server)), Keys: keys, Fault: fault})
+		return d, func() { closeDirectory(t, d) }
+	})
+}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"testing"
 	"time"
 
 	"whither/internal/dp/directory"
@@ -132,4 +133,38 @@ func testEndedContext(s *stage) {
 		s.check("and again", w.do(s.ctx()), nil)
 		s.expect(w, lines+1, w.after...)
 	})
+}
+
+// Connections runs every writing method of stores on PostgreSQL with connections
+// that break. open opens an empty store behind the cutter.
+func Connections(t *testing.T, cutter *Cutter, open OpenDirectory) {
+	c := newCast(t)
+	for name, one := range map[string]struct {
+		cut  Cut
+		err  error
+		made bool
+	}{
+		"at its beginning":  {CutBegin, nil, true}, // it is made over another connection
+		"before its commit": {CutBefore, sqldb.ErrUncertain, false},
+		"after its commit":  {CutAfter, sqldb.ErrUncertain, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newStage(t, c, open).each(func(s *stage, w write) {
+				lines, cuts := s.lines(), cutter.Cuts.Load()
+				cutter.Arm(one.cut)
+				s.check("cut", w.do(s.ctx()), one.err)
+				if n := cutter.Cuts.Load() - cuts; n != 1 {
+					s.t.Fatalf("%d connections were cut", n)
+				}
+				again := w.again
+				if one.made {
+					s.expect(w, lines+1, w.after...)
+				} else if again = nil; s.lines() != lines {
+					s.t.Errorf("%d changes, want %d", s.lines(), lines)
+				}
+				s.check("again", w.do(s.ctx()), again)
+				s.holds(w.now, w.before[0].Claims().CSI, w.after...)
+			})
+		})
+	}
 }

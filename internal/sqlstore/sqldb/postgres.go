@@ -145,7 +145,7 @@ func openPostgres(c Config) (writer, reader *sql.DB, err error) {
 	}
 	config.OnNotice = keepWarning
 	writer = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(syncCommits))
-	reader = stdlib.OpenDB(*reading)
+	reader = stdlib.OpenDB(*reading, stdlib.OptionAfterConnect(readOnly))
 	n := c.Readers
 	if n == 0 {
 		n = postgresReaders
@@ -161,6 +161,13 @@ func openPostgres(c Config) (writer, reader *sql.DB, err error) {
 // there is one, whatever the server is set to.
 func syncCommits(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'")
+	return err
+}
+
+// readOnly has a connection only read. It is no parameter of the connection's
+// start, since a server that takes writes is told by them.
+func readOnly(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, "SET default_transaction_read_only = on")
 	return err
 }
 
@@ -186,12 +193,12 @@ func lockSchema(ctx context.Context, c *sql.Conn) (func(), error) {
 
 // preparePostgres refuses a server on which nothing can be kept.
 func preparePostgres(ctx context.Context, c *sql.Conn) error {
-	var readOnly, fsync string
-	err := c.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only'), COALESCE(current_setting('fsync', true), 'on')").Scan(&readOnly, &fsync)
+	var reading, fsync string
+	err := c.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only'), COALESCE(current_setting('fsync', true), 'on')").Scan(&reading, &fsync)
 	switch {
 	case err != nil:
 		return fmt.Errorf("sqldb: settings of the server: %w", err)
-	case readOnly != "off":
+	case reading != "off":
 		return ErrReadOnly
 	case fsync != "on":
 		return fmt.Errorf("%w: fsync is %s", ErrUnsafe, fsync)
