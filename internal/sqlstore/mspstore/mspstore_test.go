@@ -10,8 +10,19 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	suite(t, func(t testing.TB) sqldb.Options { return sqldb.Options{Path: filepath.Join(t.TempDir(), "msp.db")} })
+}
+
+func TestStoreOnPostgres(t *testing.T) {
+	server := storetest.Postgres(t)
+	suite(t, func(t testing.TB) sqldb.Options { return sqldb.Options{URL: storetest.Schema(t, server)} })
+}
+
+func suite(t *testing.T, place func(testing.TB) sqldb.Options) {
 	storetest.UsedOffers(t, func(t testing.TB, fault func(string) sqldb.Fault) (storetest.Used, func()) {
-		s, err := mspstore.Open(t.Context(), sqldb.Options{Path: filepath.Join(t.TempDir(), "msp.db"), Fault: fault})
+		o := place(t)
+		o.Fault = fault
+		s, err := mspstore.Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,8 +23,27 @@ func schema(more ...string) fstest.MapFS {
 	return fs
 }
 
-func config(path string, steps fstest.MapFS) sqldb.Config {
-	return sqldb.Config{Options: sqldb.Options{Path: path}, Role: "test", Schema: steps}
+func config(o sqldb.Options, steps fstest.MapFS) sqldb.Config {
+	return sqldb.Config{Options: o, Role: "test", Schema: steps}
+}
+
+// everywhere are the tests that every engine must pass, on a new database each.
+func everywhere() map[string]func(*testing.T, sqldb.Options) {
+	return map[string]func(*testing.T, sqldb.Options){
+		"Migrate": migrates, "Meta": notes, "OneFailureSpoilsNoOther": oneFailureSpoilsNoOther, "GivingUp": givingUp, "FullQueue": fullQueue,
+		"CloseFinishesWhatWaits": closeFinishesWhatWaits, "TwoProcesses": twoProcesses, "View": view, "Faults": faults,
+		"OlderBesideNewer": olderBesideNewer,
+	}
+}
+
+func file(t testing.TB) sqldb.Options {
+	return sqldb.Options{Path: filepath.Join(t.TempDir(), "test.db")}
+}
+
+func TestSQLite(t *testing.T) {
+	for name, test := range everywhere() {
+		t.Run(name, func(t *testing.T) { test(t, file(t)) })
+	}
 }
 
 func open(t testing.TB, c sqldb.Config) *sqldb.DB {
@@ -43,9 +62,9 @@ func closed(t testing.TB, d *sqldb.DB) {
 	}
 }
 
-func opened(t testing.TB, steps fstest.MapFS) *sqldb.DB {
+func opened(t testing.TB, o sqldb.Options) *sqldb.DB {
 	t.Helper()
-	d := open(t, config(filepath.Join(t.TempDir(), "test.db"), steps))
+	d := open(t, config(o, schema()))
 	t.Cleanup(func() { closed(t, d) })
 	return d
 }
@@ -70,9 +89,8 @@ func keys(t testing.TB, d *sqldb.DB) []int {
 	return all
 }
 
-func TestMigrate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	d := open(t, config(path, schema()))
+func migrates(t *testing.T, o sqldb.Options) {
+	d := open(t, config(o, schema()))
 	if err := d.Write(t.Context(), "insert", insert(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -80,25 +98,71 @@ func TestMigrate(t *testing.T) {
 
 	// A step that fails half way leaves the schema before it.
 	const add = "ALTER TABLE t ADD COLUMN w BIGINT NOT NULL DEFAULT 7;\n"
-	if _, err := sqldb.Open(t.Context(), config(path, schema(add+"CREATE TABLE t (k BIGINT)"))); err == nil || !strings.Contains(err.Error(), "schema 2") {
+	if _, err := sqldb.Open(t.Context(), config(o, schema(add+"CREATE TABLE t (k BIGINT)"))); err == nil || !strings.Contains(err.Error(), "schema 2") {
 		t.Errorf("half a step: %v", err)
 	}
-	d = open(t, config(path, schema()))
+	d = open(t, config(o, schema()))
 	closed(t, d)
 
 	// Steps follow one another; the first good one stays though the next fails.
-	if _, err := sqldb.Open(t.Context(), config(path, schema(add, "nonsense"))); err == nil || !strings.Contains(err.Error(), "schema 3") {
+	if _, err := sqldb.Open(t.Context(), config(o, schema(add, "nonsense"))); err == nil || !strings.Contains(err.Error(), "schema 3") {
 		t.Errorf("second step: %v", err)
 	}
-	if _, err := sqldb.Open(t.Context(), config(path, schema())); !errors.Is(err, sqldb.ErrNewer) {
+	if _, err := sqldb.Open(t.Context(), config(o, schema())); !errors.Is(err, sqldb.ErrNewer) {
 		t.Errorf("the old release: %v", err)
 	}
-	d = open(t, config(path, schema(add, "CREATE TABLE u (k BIGINT);\nINSERT INTO u SELECT w FROM t;")))
+	d = open(t, config(o, schema(add, "CREATE TABLE u (k BIGINT);\nINSERT INTO u SELECT w FROM t;")))
 	defer closed(t, d)
 	got := 0
 	if err := d.Each(t.Context(), func(r sqldb.Row) error { return r.Scan(&got) }, "SELECT k FROM u"); err != nil || got != 7 {
 		t.Errorf("migrated data: %d, %v", got, err)
 	}
+}
+
+// olderBesideNewer has a release go on, and start anew, beside one that has
+// migrated by steps which only add; and refuses it after one that does more.
+func olderBesideNewer(t *testing.T, o sqldb.Options) {
+	const adds = "-- oldest: 1\nALTER TABLE t ADD COLUMN w BIGINT NOT NULL DEFAULT 7;\nCREATE TABLE u (k BIGINT)"
+	old := open(t, config(o, schema()))
+	defer closed(t, old)
+	fresh := open(t, config(o, schema(adds, "-- oldest: 1\nCREATE TABLE x (k BIGINT)")))
+	defer closed(t, fresh)
+	again := open(t, config(o, schema()))
+	defer closed(t, again)
+	for i, d := range []*sqldb.DB{old, fresh, again} {
+		if err := d.Write(t.Context(), "insert", insert(i)); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+		if got := keys(t, d); len(got) != i+1 {
+			t.Errorf("%d sees %v", i, got)
+		}
+	}
+	middle := open(t, config(o, schema(adds)))
+	closed(t, middle)
+	last := open(t, config(o, schema(adds, "-- oldest: 1\n", "-- oldest: 2\nDROP TABLE x")))
+	closed(t, last)
+	if _, err := sqldb.Open(t.Context(), config(o, schema())); !errors.Is(err, sqldb.ErrNewer) {
+		t.Errorf("a release that is too old: %v", err)
+	}
+	closed(t, open(t, config(o, schema(adds))))
+}
+
+// manyOpenAtOnce has many processes start on an empty database.
+func manyOpenAtOnce(t *testing.T, o sqldb.Options) {
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			d, err := sqldb.Open(t.Context(), config(o, schema("CREATE TABLE u (k BIGINT)")))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := errors.Join(d.Write(t.Context(), "insert", insert(i)), d.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestSchemaFolders(t *testing.T) {
@@ -109,18 +173,22 @@ func TestSchemaFolders(t *testing.T) {
 		"a stray":   {"0001.sql": {}, "0001.sql~": {}},
 		"misspelt":  {"1.sql": {}},
 		"two names": {"0001.sql": {}, "0001_more.sql": {}},
+		"a folder":  {"0001.sql": {}, "more/0001.sql": {}},
+		"for none":  {"0001.sql": {}, "postgres/0002.sql": {}},
+		"too old":   {"0001.sql": {Data: []byte("-- oldest: 0\n")}},
+		"too new":   {"0001.sql": {Data: []byte("-- oldest: 2\n")}},
+		"no number": {"0001.sql": {Data: []byte("-- oldest: one\n")}},
 	} {
-		if d, err := sqldb.Open(t.Context(), config(filepath.Join(t.TempDir(), "test.db"), steps)); err == nil {
+		if d, err := sqldb.Open(t.Context(), config(file(t), steps)); err == nil {
 			t.Errorf("%s: opened", name)
 			closed(t, d)
 		}
 	}
 }
 
-func TestMeta(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
+func notes(t *testing.T, o sqldb.Options) {
 	var seen map[string]string
-	c := config(path, schema())
+	c := config(o, schema())
 	refusal := errors.New("not these keys")
 	var refuse error
 	c.Accept = func(meta map[string]string) error {
@@ -159,10 +227,10 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestOneFailureSpoilsNoOther puts writes that fail in all ways among others,
+// oneFailureSpoilsNoOther puts writes that fail in all ways among others,
 // into one transaction.
-func TestOneFailureSpoilsNoOther(t *testing.T) {
-	d := opened(t, schema())
+func oneFailureSpoilsNoOther(t *testing.T, o sqldb.Options) {
+	d := opened(t, o)
 	mine := errors.New("a reason of the role's")
 	block, blocked := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -218,9 +286,9 @@ func TestOneFailureSpoilsNoOther(t *testing.T) {
 	}
 }
 
-// TestGivingUp lets contexts end while their writes wait, and while they run.
-func TestGivingUp(t *testing.T) {
-	d := opened(t, schema())
+// givingUp lets contexts end while their writes wait, and while they run.
+func givingUp(t *testing.T, o sqldb.Options) {
+	d := opened(t, o)
 	block, blocked := make(chan struct{}), make(chan struct{})
 	running, giveUp := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -251,10 +319,10 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// TestFullQueue checks that callers wait when the queue is full, and can give
+// fullQueue checks that callers wait when the queue is full, and can give
 // that up, too.
-func TestFullQueue(t *testing.T) {
-	c := config(filepath.Join(t.TempDir(), "test.db"), schema())
+func fullQueue(t *testing.T, o sqldb.Options) {
+	c := config(o, schema())
 	c.Queue = 1
 	d := open(t, c)
 	defer closed(t, d)
@@ -286,11 +354,10 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
-// TestCloseFinishesWhatWaits closes while many write: each write was either
+// closeFinishesWhatWaits closes while many write: each write was either
 // made, or refused as closed.
-func TestCloseFinishesWhatWaits(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	d := open(t, config(path, schema()))
+func closeFinishesWhatWaits(t *testing.T, o sqldb.Options) {
+	d := open(t, config(o, schema()))
 	var mu sync.Mutex
 	made := 0
 	var wg sync.WaitGroup
@@ -315,18 +382,17 @@ func TestCloseFinishesWhatWaits(t *testing.T) {
 	closed(t, d)
 	closed(t, d) // again, which does nothing
 	wg.Wait()
-	d = open(t, config(path, schema()))
+	d = open(t, config(o, schema()))
 	defer closed(t, d)
 	if got := len(keys(t, d)); got != made || made == 0 {
 		t.Errorf("%d rows, %d answered", got, made)
 	}
 }
 
-// TestTwoProcesses writes through two handles on one file, as a role and fsck
+// twoProcesses writes through two handles on one file, as a role and fsck
 // would.
-func TestTwoProcesses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "test.db")
-	a, b := open(t, config(path, schema())), open(t, config(path, schema()))
+func twoProcesses(t *testing.T, o sqldb.Options) {
+	a, b := open(t, config(o, schema())), open(t, config(o, schema()))
 	var wg sync.WaitGroup
 	for i, d := range []*sqldb.DB{a, b} {
 		wg.Go(func() {
@@ -346,9 +412,9 @@ func TestTwoProcesses(t *testing.T) {
 	closed(t, b)
 }
 
-// TestView checks that a view shows one state while others write.
-func TestView(t *testing.T) {
-	d := opened(t, schema())
+// view checks that a view shows one state while others write.
+func view(t *testing.T, o sqldb.Options) {
+	d := opened(t, o)
 	count := func(v sqldb.View) (n int) {
 		if err := v.Each(t.Context(), func(r sqldb.Row) error { return r.Scan(&n) }, "SELECT count(*) FROM t"); err != nil {
 			t.Error(err)
@@ -386,8 +452,8 @@ func TestView(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
-	c := config(filepath.Join(t.TempDir(), "test.db"), schema())
+func faults(t *testing.T, o sqldb.Options) {
+	c := config(o, schema())
 	var fault sqldb.Fault
 	var asked []string
 	c.Fault = func(name string) sqldb.Fault {
