@@ -100,6 +100,18 @@ const (
 	MailMalformed        Kind = "mail-malformed"
 	MailDNS              Kind = "mail-dns"
 
+	// About an ID token.
+	OpenIDMalformed  Kind = "openid-malformed"
+	OpenIDNonce      Kind = "openid-nonce"
+	OpenIDTime       Kind = "openid-time"
+	OpenIDUnverified Kind = "openid-unverified"
+	OpenIDIdentifier Kind = "openid-identifier"
+	OpenIDIssuer     Kind = "openid-issuer"
+	OpenIDAudience   Kind = "openid-audience"
+	OpenIDKey        Kind = "openid-key"
+	OpenIDSignature  Kind = "openid-signature"
+	OpenIDProvider   Kind = "openid-provider"
+
 	// About an MSP's account.
 	AccountUnknown Kind = "account-unknown"
 	AccountCSI     Kind = "account-csi"
@@ -202,6 +214,17 @@ var catalogue = [...]Row{
 	{MailExpired, 422, "The DKIM signature has expired or is dated in the future", RetryFresh, "send the reply again"},
 	{MailMalformed, 422, "The reply is not a well-formed message", RetryNever, "send an ordinary plain-text reply"},
 	{MailDNS, 503, "The domain's key record could not be looked up", RetryLater, "try again when the domain's DNS answers"},
+
+	{OpenIDMalformed, 422, "This is not an ID token that can be judged", RetryNever, "hand over id_token as the provider gave it, asked for with scope openid email and max_age=0, signed with RS256, ES256 or EdDSA"},
+	{OpenIDNonce, 422, "The token does not answer this challenge for this key", RetryFresh, "start a new challenge and sign in from the app that holds the key"},
+	{OpenIDTime, 422, "The sign-in is too old, or a time in the token contradicts another", RetryFresh, "sign in again, with max_age=0, after the challenge has begun; check the clock"},
+	{OpenIDUnverified, 422, "The provider has not verified the address", RetryNever, "verify the address at the provider, or use other evidence"},
+	{OpenIDIdentifier, 422, "The token is about another address or handle", RetryNever, "sign in with the account of this address or handle"},
+	{OpenIDIssuer, 422, "The provider's word does not count for this address or handle", RetryNever, "sign in at the provider that the federation names for this domain, or use other evidence"},
+	{OpenIDAudience, 422, "The token was made for another client", RetryNever, "sign in from the app, under a client id that the federation names for this provider"},
+	{OpenIDKey, 422, "The provider publishes no usable key for this token", RetryFresh, "sign in again; if it stays, the provider's key set is at fault"},
+	{OpenIDSignature, 422, "The token's signature does not verify", RetryFresh, "sign in again and hand over the token unchanged"},
+	{OpenIDProvider, 503, "The provider's configuration or keys could not be fetched", RetryLater, "try again when the provider answers"},
 
 	{AccountUnknown, 401, "No such account is signed in", RetryNever, "sign in at the MSP and send its token"},
 	{AccountCSI, 403, "The account does not have this CSI", RetryNever, "add the CSI to the account at the MSP first"},
