@@ -124,14 +124,11 @@ func IssuerOf(named registry.Issuer, keys []byte) Issuer {
 // SpeaksFor reports whether the issuer, whose URL is given, is authoritative for
 // a CSI: it gives out the mailboxes of the domain, or the handle at its own host.
 func (op Issuer) SpeaksFor(url string, id csi.ID) bool {
-	switch id.Scheme() {
-	case csi.Mailto:
-		return slices.Contains(op.Domains, id.Domain())
-	case csi.Acct:
+	if id.Scheme() == csi.Acct {
 		home := host(url)
 		return op.Handle != "" && home != "" && strings.HasSuffix(id.Canonical(), "@"+home)
 	}
-	return false
+	return id.Domain() != "" && slices.Contains(op.Domains, id.Domain())
 }
 
 // Report is what a verified token says.

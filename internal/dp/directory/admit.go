@@ -42,6 +42,9 @@ type Config struct {
 	// SignatureLife is for how long a DP signature is good; at most seven
 	// days, which is also what zero means.
 	SignatureLife time.Duration
+	// Demands on evidence beyond the federation's, for what this DP admits. Being
+	// laxer is not possible.
+	Demands possession.Demands
 }
 
 // Directory is a DP's mind. It is safe for concurrent use.
@@ -84,9 +87,9 @@ func (d *Directory) Offer(id csi.ID, holder key.Public, now time.Time) (Terms, e
 	if err != nil {
 		return Terms{}, err
 	}
-	scheme := string(id.Scheme())
+	evidence := d.policy(s, now).Evidence()
 	t := Terms{
-		Offer: o, Level: mapping.PolicyAt(s, now).Level(scheme), Kinds: possession.KindsFor(scheme), Residency: own.Jurisdictions,
+		Offer: o, Level: evidence.Level(string(id.Scheme())), Kinds: evidence.Kinds(id), Residency: own.Jurisdictions,
 	}
 	for _, p := range possession.Assigned(s, id, now) {
 		if p.Operator != own.Operator {
@@ -94,6 +97,11 @@ func (d *Directory) Offer(id csi.ID, holder key.Public, now time.Time) (Terms, e
 		}
 	}
 	return t, nil
+}
+
+// policy is what this DP asks of what it admits.
+func (d *Directory) policy(s *registry.Snapshot, now time.Time) mapping.Policy {
+	return mapping.PolicyAt(s, now).Stricter(d.Demands)
 }
 
 // Result is what became of a submission.
@@ -120,7 +128,7 @@ func (d *Directory) Submit(ctx context.Context, o []byte, b mapping.Bundle, now 
 		return Result{}, ErrForeignDP
 	}
 	s := d.Snapshot()
-	p, err := mapping.PolicyAt(s, now).VerifyProposal(u)
+	p, err := d.policy(s, now).VerifyProposal(u)
 	if err != nil {
 		return Result{}, err
 	}
