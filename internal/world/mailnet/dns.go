@@ -55,7 +55,7 @@ func StartDNS() (*DNS, error) { return startDNS(loopback, 0) }
 func startDNS(address string, port int) (*DNS, error) {
 	d := &DNS{
 		zone: make(map[string]map[dnsmessage.Type][]dnsmessage.ResourceBody), faults: make(map[string]Fault),
-		conns: make(map[net.Conn]struct{}), asked: make(map[string]int),
+		conns: make(map[net.Conn]struct{}), asked: make(map[string]int), signed: make(map[string]bool),
 		done: make(chan struct{}),
 	}
 	if err := d.listen(address, port); err != nil {
