@@ -112,6 +112,31 @@ const (
 	OpenIDSignature  Kind = "openid-signature"
 	OpenIDProvider   Kind = "openid-provider"
 
+	// About evidence signed by the telephone world.
+	STIRArtefact    Kind = "stir-artefact"
+	STIRPassport    Kind = "stir-passport"
+	STIRNumber      Kind = "stir-number"
+	STIRDestination Kind = "stir-destination"
+	STIRAttestation Kind = "stir-attestation"
+	STIRTime        Kind = "stir-time"
+	STIRCertificate Kind = "stir-certificate"
+	STIRAuthority   Kind = "stir-authority"
+	STIRSignature   Kind = "stir-signature"
+	STIRContent     Kind = "stir-content"
+	STIRResponse    Kind = "stir-response"
+	SIMChanged      Kind = "sim-changed"
+
+	// About an S/MIME signature.
+	SMIMEMalformed   Kind = "smime-malformed"
+	SMIMEAlgorithm   Kind = "smime-algorithm"
+	SMIMEContent     Kind = "smime-content"
+	SMIMETime        Kind = "smime-time"
+	SMIMEAddress     Kind = "smime-address"
+	SMIMECertificate Kind = "smime-certificate"
+	SMIMERevoked     Kind = "smime-revoked"
+	SMIMEStatus      Kind = "smime-status"
+	SMIMEChain       Kind = "smime-chain"
+
 	// About an MSP's account.
 	AccountUnknown Kind = "account-unknown"
 	AccountCSI     Kind = "account-csi"
@@ -225,6 +250,29 @@ var catalogue = [...]Row{
 	{OpenIDKey, 422, "The provider publishes no usable key for this token", RetryFresh, "sign in again; if it stays, the provider's key set is at fault"},
 	{OpenIDSignature, 422, "The token's signature does not verify", RetryFresh, "sign in again and hand over the token unchanged"},
 	{OpenIDProvider, 503, "The provider's configuration or keys could not be fetched", RetryLater, "try again when the provider answers"},
+
+	{STIRArtefact, 422, "This is no such telephone evidence", RetryNever, "collect it again, complete with the signer's certificates, in the form that the challenge is for"},
+	{STIRPassport, 422, "The PASSporT or token is not one that counts", RetryNever, "ask the carrier or the authority: it writes what the RFCs do not allow, or for another service"},
+	{STIRNumber, 422, "It is signed for another number", RetryNever, "use the number that is to be proved"},
+	{STIRDestination, 422, "It is not signed for the prover that asked, and for it alone", RetryFresh, "start a new challenge and use the destination that it gives"},
+	{STIRAttestation, 422, "The carrier does not vouch for the caller fully", RetryNever, "call or send from the carrier's own network; attestation A is needed"},
+	{STIRTime, 422, "It was signed too long ago, or in the future", RetryFresh, "have it signed again; if that does not help, a clock is wrong"},
+	{STIRCertificate, 422, "The signer's certificates are refused", RetryNever, "ask the carrier: its certificates do not lead to a root that this federation trusts, or break a rule on the way"},
+	{STIRAuthority, 422, "The signer does not speak for this number", RetryNever, "have it signed by the carrier that the number is with"},
+	{STIRSignature, 422, "The signature does not verify", RetryFresh, "send it again as it was signed; it was changed on the way"},
+	{STIRContent, 422, "The message holds more or other than what was asked", RetryFresh, "send the text that the client shows, and nothing else"},
+	{STIRResponse, 422, "It answers another challenge, or for another key", RetryFresh, "start a new challenge and have its response signed"},
+	{SIMChanged, 403, "The number's SIM was changed not long ago", RetryNever, "wait until the SIM has been in use for as long as the prover asks, ten days by default, or prove another address"},
+
+	{SMIMEMalformed, 422, "This is no S/MIME signature in the accepted form", RetryNever, "sign detached, with one certificate, as DER, with the certificates of the chain inside and nothing else"},
+	{SMIMEAlgorithm, 422, "The signature or a certificate uses what is too weak or not known here", RetryNever, "use a certificate with RSA of 2,048 bits or more or ECDSA on P-256, and SHA-256"},
+	{SMIMEContent, 422, "Another text was signed", RetryFresh, "sign the text that the client shows, unchanged"},
+	{SMIMETime, 422, "The signature is too old, or dated in the future", RetryFresh, "check the clock and sign again"},
+	{SMIMEAddress, 422, "The certificate is not for this address", RetryNever, "use the certificate that has the address, in ASCII, as an alternative name"},
+	{SMIMECertificate, 422, "The certificate is not one to sign mail with now", RetryNever, "use a person's certificate for signing mail that is valid today"},
+	{SMIMERevoked, 422, "The certificate is revoked", RetryNever, "get a new certificate"},
+	{SMIMEStatus, 503, "Whether the certificate is revoked cannot be known now", RetryLater, "try again later; the prover lacks its authority's current revocation list"},
+	{SMIMEChain, 422, "The certificate does not lead to an authority that this federation trusts", RetryNever, "send the certificates between inside the signature, or use a certificate of another authority"},
 
 	{AccountUnknown, 401, "No such account is signed in", RetryNever, "sign in at the MSP and send its token"},
 	{AccountCSI, 403, "The account does not have this CSI", RetryNever, "add the CSI to the account at the MSP first"},

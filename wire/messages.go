@@ -267,6 +267,7 @@ type Challenge struct {
 	ID      Bytes  `cbor:"id" json:"id"`                         // 16 bytes, random
 	Nonce   Bytes  `cbor:"nonce" json:"nonce"`                   // what of it does not travel through the CSIP: 24 or 48 bytes, or none
 	From    string `cbor:"from,omitempty" json:"from,omitempty"` // mail: where the challenge comes from and the reply goes
+	To      string `cbor:"to,omitempty" json:"to,omitempty"`     // telephone: the one destination of what is signed
 	Expires int64  `cbor:"expires" json:"expires"`
 }
 
