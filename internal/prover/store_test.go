@@ -21,6 +21,7 @@ import (
 	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
+	"whither/internal/storetest"
 	"whither/internal/world/worldtest"
 	"whither/possession"
 	"whither/problem"
@@ -35,13 +36,20 @@ var stores = map[string]func(testing.TB) prover.Store{
 // openSQL opens the durable store in a folder.
 func openSQL(t testing.TB, dir string, fault func(string) sqldb.Fault) *proverstore.Store {
 	t.Helper()
+	return openAt(t, dir, sealed.Options{Path: filepath.Join(dir, "prover.db"), Fault: fault})
+}
+
+// openAt opens a durable store with the keys of a folder.
+func openAt(t testing.TB, dir string, o sealed.Options) *proverstore.Store {
+	t.Helper()
 	keys, err := vault.LoadKeys(dir)
 	if err != nil {
 		if keys, err = vault.MakeKeys(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s, err := proverstore.Open(t.Context(), sealed.Options{Path: filepath.Join(dir, "prover.db"), Keys: keys, Fault: fault})
+	o.Keys = keys
+	s, err := proverstore.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +65,17 @@ func openSQL(t testing.TB, dir string, fault func(string) sqldb.Fault) *proverst
 func eachStore(t *testing.T, test func(*testing.T, prover.Store)) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+// TestStoreOnPostgres runs the same tests on PostgreSQL.
+func TestStoreOnPostgres(t *testing.T) {
+	server := storetest.Postgres(t)
+	for name, test := range map[string]func(*testing.T, prover.Store){
+		"Life": storeLife, "Taken": storeTaken, "Unknown": storeUnknown, "Refusals": storeRefusals,
+		"DeliveriesDue": storeDeliveriesDue, "StartedSinceAndSweep": storeStartedSinceAndSweep, "OneProof": storeOneProof, "Cancelled": storeCancelled,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, openAt(t, t.TempDir(), sealed.Options{URL: storetest.Schema(t, server)})) })
 	}
 }
 
@@ -107,113 +126,113 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestStoreLife(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, c := t.Context(), sample(t, "one", epoch)
-		if _, err := s.ByID(ctx, c.ID); !errors.Is(err, prover.ErrUnknown) {
-			t.Errorf("before: %v", err)
-		}
-		must(t, s.Start(ctx, c))
-		check(t, s, c)
-		other := sample(t, "two", epoch)
-		if _, err := s.ByMailbox(ctx, other.Mailbox); !errors.Is(err, prover.ErrUnknown) {
-			t.Errorf("another mailbox: %v", err)
-		}
-		must(t, s.Postpone(ctx, c.ID, problem.CannotDeliver, epoch.Add(2*time.Minute)))
-		must(t, c.Postpone(problem.CannotDeliver, epoch.Add(2*time.Minute)))
-		check(t, s, c)
-		must(t, s.Delivered(ctx, c.ID))
-		c.MarkDelivered()
-		if c.Problem != "" {
-			t.Error("delivered, and still a problem")
-		}
-		check(t, s, c)
-		must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
-		must(t, c.Refuse(prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
-		check(t, s, c)
-		p := prover.Proof{Receipt: []byte("receipt"), Artefact: bytes.Repeat([]byte("reply\r\n"), 5000)}
-		must(t, s.Prove(ctx, c.ID, p))
-		must(t, c.Prove(p))
-		if c.State != prover.Proved || c.Problem != "" || c.Tries != 1 {
-			t.Errorf("proved as %s", fields(c))
-		}
-		check(t, s, c)
+func TestStoreLife(t *testing.T) { eachStore(t, storeLife) }
 
-		// The same artefact again changes nothing; all else is too late.
-		must(t, s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("a later receipt"), Artefact: p.Artefact}))
-		for name, err := range map[string]error{
-			"proved by another": s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("another reply")}),
-			"refused":           s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}),
-			"postponed":         s.Postpone(ctx, c.ID, problem.CannotDeliver, epoch),
-		} {
-			if !errors.Is(err, prover.ErrDecided) {
-				t.Errorf("%s: %v", name, err)
-			}
+func storeLife(t *testing.T, s prover.Store) {
+	ctx, c := t.Context(), sample(t, "one", epoch)
+	if _, err := s.ByID(ctx, c.ID); !errors.Is(err, prover.ErrUnknown) {
+		t.Errorf("before: %v", err)
+	}
+	must(t, s.Start(ctx, c))
+	check(t, s, c)
+	other := sample(t, "two", epoch)
+	if _, err := s.ByMailbox(ctx, other.Mailbox); !errors.Is(err, prover.ErrUnknown) {
+		t.Errorf("another mailbox: %v", err)
+	}
+	must(t, s.Postpone(ctx, c.ID, problem.CannotDeliver, epoch.Add(2*time.Minute)))
+	must(t, c.Postpone(problem.CannotDeliver, epoch.Add(2*time.Minute)))
+	check(t, s, c)
+	must(t, s.Delivered(ctx, c.ID))
+	c.MarkDelivered()
+	if c.Problem != "" {
+		t.Error("delivered, and still a problem")
+	}
+	check(t, s, c)
+	must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
+	must(t, c.Refuse(prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
+	check(t, s, c)
+	p := prover.Proof{Receipt: []byte("receipt"), Artefact: bytes.Repeat([]byte("reply\r\n"), 5000)}
+	must(t, s.Prove(ctx, c.ID, p))
+	must(t, c.Prove(p))
+	if c.State != prover.Proved || c.Problem != "" || c.Tries != 1 {
+		t.Errorf("proved as %s", fields(c))
+	}
+	check(t, s, c)
+
+	// The same artefact again changes nothing; all else is too late.
+	must(t, s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("a later receipt"), Artefact: p.Artefact}))
+	for name, err := range map[string]error{
+		"proved by another": s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("another reply")}),
+		"refused":           s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}),
+		"postponed":         s.Postpone(ctx, c.ID, problem.CannotDeliver, epoch),
+	} {
+		if !errors.Is(err, prover.ErrDecided) {
+			t.Errorf("%s: %v", name, err)
 		}
-		must(t, s.Delivered(ctx, c.ID))
-		check(t, s, c)
-	})
+	}
+	must(t, s.Delivered(ctx, c.ID))
+	check(t, s, c)
 }
 
-func TestStoreTaken(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, c, sameID, sameBox := t.Context(), sample(t, "one", epoch), sample(t, "two", epoch), sample(t, "three", epoch)
-		must(t, s.Start(ctx, c))
-		sameID.ID, sameBox.Mailbox = c.ID, c.Mailbox
-		for name, other := range map[string]prover.Challenge{"id": sameID, "mailbox": sameBox, "both": c} {
-			if err := s.Start(ctx, other); !errors.Is(err, prover.ErrTaken) {
-				t.Errorf("%s: %v", name, err)
-			}
+func TestStoreTaken(t *testing.T) { eachStore(t, storeTaken) }
+
+func storeTaken(t *testing.T, s prover.Store) {
+	ctx, c, sameID, sameBox := t.Context(), sample(t, "one", epoch), sample(t, "two", epoch), sample(t, "three", epoch)
+	must(t, s.Start(ctx, c))
+	sameID.ID, sameBox.Mailbox = c.ID, c.Mailbox
+	for name, other := range map[string]prover.Challenge{"id": sameID, "mailbox": sameBox, "both": c} {
+		if err := s.Start(ctx, other); !errors.Is(err, prover.ErrTaken) {
+			t.Errorf("%s: %v", name, err)
 		}
-		check(t, s, c)
-	})
+	}
+	check(t, s, c)
 }
 
-func TestStoreUnknown(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, id := t.Context(), prover.ID{1}
-		for name, err := range map[string]error{
-			"delivered": s.Delivered(ctx, id),
-			"postpone":  s.Postpone(ctx, id, problem.CannotDeliver, epoch),
-			"refuse":    s.Refuse(ctx, id, prover.Refusal{Problem: problem.MailContent, Effect: prover.Noted}),
-			"prove":     s.Prove(ctx, id, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}),
-		} {
-			if !errors.Is(err, prover.ErrUnknown) {
-				t.Errorf("%s: %v", name, err)
-			}
+func TestStoreUnknown(t *testing.T) { eachStore(t, storeUnknown) }
+
+func storeUnknown(t *testing.T, s prover.Store) {
+	ctx, id := t.Context(), prover.ID{1}
+	for name, err := range map[string]error{
+		"delivered": s.Delivered(ctx, id),
+		"postpone":  s.Postpone(ctx, id, problem.CannotDeliver, epoch),
+		"refuse":    s.Refuse(ctx, id, prover.Refusal{Problem: problem.MailContent, Effect: prover.Noted}),
+		"prove":     s.Prove(ctx, id, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}),
+	} {
+		if !errors.Is(err, prover.ErrUnknown) {
+			t.Errorf("%s: %v", name, err)
 		}
-	})
+	}
 }
 
-func TestStoreRefusals(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, c := t.Context(), sample(t, "tries", epoch)
-		must(t, s.Start(ctx, c))
-		for range 2 * prover.MaxTries {
-			must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailDNS, Effect: prover.Noted}))
-		}
-		for i := range prover.MaxTries {
-			got, err := s.ByID(ctx, c.ID)
-			if err != nil || got.State != prover.Waiting || got.Tries != i {
-				t.Fatalf("after %d: %s, %v", i, fields(got), err)
-			}
-			must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
-		}
+func TestStoreRefusals(t *testing.T) { eachStore(t, storeRefusals) }
+
+func storeRefusals(t *testing.T, s prover.Store) {
+	ctx, c := t.Context(), sample(t, "tries", epoch)
+	must(t, s.Start(ctx, c))
+	for range 2 * prover.MaxTries {
+		must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailDNS, Effect: prover.Noted}))
+	}
+	for i := range prover.MaxTries {
 		got, err := s.ByID(ctx, c.ID)
-		if err != nil || got.State != prover.Failed || got.Problem != problem.MailContent {
-			t.Errorf("after all: %s, %v", fields(got), err)
+		if err != nil || got.State != prover.Waiting || got.Tries != i {
+			t.Fatalf("after %d: %s, %v", i, fields(got), err)
 		}
-		if err := s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}); !errors.Is(err, prover.ErrDecided) {
-			t.Errorf("proved after all: %v", err)
-		}
+		must(t, s.Refuse(ctx, c.ID, prover.Refusal{Problem: problem.MailContent, Effect: prover.Counted}))
+	}
+	got, err := s.ByID(ctx, c.ID)
+	if err != nil || got.State != prover.Failed || got.Problem != problem.MailContent {
+		t.Errorf("after all: %s, %v", fields(got), err)
+	}
+	if err := s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}); !errors.Is(err, prover.ErrDecided) {
+		t.Errorf("proved after all: %v", err)
+	}
 
-		ended := sample(t, "ending", epoch)
-		must(t, s.Start(ctx, ended))
-		must(t, s.Refuse(ctx, ended.ID, prover.Refusal{Problem: problem.CannotDeliver, Effect: prover.Ending}))
-		if got, err := s.ByID(ctx, ended.ID); err != nil || got.State != prover.Failed || got.Tries != 0 {
-			t.Errorf("ended: %s, %v", fields(got), err)
-		}
-	})
+	ended := sample(t, "ending", epoch)
+	must(t, s.Start(ctx, ended))
+	must(t, s.Refuse(ctx, ended.ID, prover.Refusal{Problem: problem.CannotDeliver, Effect: prover.Ending}))
+	if got, err := s.ByID(ctx, ended.ID); err != nil || got.State != prover.Failed || got.Tries != 0 {
+		t.Errorf("ended: %s, %v", fields(got), err)
+	}
 }
 
 // names tells challenges apart by their id.
@@ -230,138 +249,138 @@ func names(t testing.TB, found []prover.Challenge, of ...string) []string {
 	return out
 }
 
-func TestStoreDeliveriesDue(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, all := t.Context(), []string{"soon", "now", "early", "delivered", "failed", "proved", "expired"}
-		for i, name := range all {
-			c := sample(t, name, epoch)
-			c.Next = epoch.Add(time.Duration(10-i) * time.Second)
-			if name == "soon" {
-				c.Next = epoch.Add(time.Hour)
-			}
-			if name == "expired" {
-				c = sample(t, name, epoch.Add(-prover.Life))
-			}
-			must(t, s.Start(ctx, c))
+func TestStoreDeliveriesDue(t *testing.T) { eachStore(t, storeDeliveriesDue) }
+
+func storeDeliveriesDue(t *testing.T, s prover.Store) {
+	ctx, all := t.Context(), []string{"soon", "now", "early", "delivered", "failed", "proved", "expired"}
+	for i, name := range all {
+		c := sample(t, name, epoch)
+		c.Next = epoch.Add(time.Duration(10-i) * time.Second)
+		if name == "soon" {
+			c.Next = epoch.Add(time.Hour)
 		}
-		must(t, s.Delivered(ctx, sample(t, "delivered", epoch).ID))
-		must(t, s.Refuse(ctx, sample(t, "failed", epoch).ID, prover.Refusal{Problem: problem.CannotDeliver, Effect: prover.Ending}))
-		must(t, s.Prove(ctx, sample(t, "proved", epoch).ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}))
-		for _, want := range []struct {
-			at    time.Time
-			max   int
-			names []string
-		}{
-			{epoch.Add(time.Minute), 10, []string{"early", "now"}},
-			{epoch.Add(time.Minute), 1, []string{"early"}},
-			{epoch.Add(time.Minute), 0, nil},
-			{epoch.Add(8 * time.Second), 10, []string{"early"}},
-			{epoch.Add(8*time.Second - time.Millisecond), 10, nil},
-			{epoch.Add(time.Hour), 10, []string{"early", "now", "soon"}},
-			{epoch.Add(prover.Life), 10, nil},
-		} {
-			found, err := s.DeliveriesDue(ctx, want.at, want.max)
-			if got := names(t, found, all...); err != nil || !slices.Equal(got, want.names) {
-				t.Errorf("at %s at most %d: %v, %v; want %v", want.at.Sub(epoch), want.max, got, err, want.names)
-			}
+		if name == "expired" {
+			c = sample(t, name, epoch.Add(-prover.Life))
 		}
-		must(t, s.Postpone(ctx, sample(t, "early", epoch).ID, problem.CannotDeliver, epoch.Add(30*time.Second)))
-		found, err := s.DeliveriesDue(ctx, epoch.Add(time.Minute), 10)
-		if got := names(t, found, all...); err != nil || !slices.Equal(got, []string{"now", "early"}) {
-			t.Errorf("postponed: %v, %v", got, err)
+		must(t, s.Start(ctx, c))
+	}
+	must(t, s.Delivered(ctx, sample(t, "delivered", epoch).ID))
+	must(t, s.Refuse(ctx, sample(t, "failed", epoch).ID, prover.Refusal{Problem: problem.CannotDeliver, Effect: prover.Ending}))
+	must(t, s.Prove(ctx, sample(t, "proved", epoch).ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}))
+	for _, want := range []struct {
+		at    time.Time
+		max   int
+		names []string
+	}{
+		{epoch.Add(time.Minute), 10, []string{"early", "now"}},
+		{epoch.Add(time.Minute), 1, []string{"early"}},
+		{epoch.Add(time.Minute), 0, nil},
+		{epoch.Add(8 * time.Second), 10, []string{"early"}},
+		{epoch.Add(8*time.Second - time.Millisecond), 10, nil},
+		{epoch.Add(time.Hour), 10, []string{"early", "now", "soon"}},
+		{epoch.Add(prover.Life), 10, nil},
+	} {
+		found, err := s.DeliveriesDue(ctx, want.at, want.max)
+		if got := names(t, found, all...); err != nil || !slices.Equal(got, want.names) {
+			t.Errorf("at %s at most %d: %v, %v; want %v", want.at.Sub(epoch), want.max, got, err, want.names)
 		}
-	})
+	}
+	must(t, s.Postpone(ctx, sample(t, "early", epoch).ID, problem.CannotDeliver, epoch.Add(30*time.Second)))
+	found, err := s.DeliveriesDue(ctx, epoch.Add(time.Minute), 10)
+	if got := names(t, found, all...); err != nil || !slices.Equal(got, []string{"now", "early"}) {
+		t.Errorf("postponed: %v, %v", got, err)
+	}
 }
 
-func TestStoreStartedSinceAndSweep(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, all := t.Context(), []string{"a", "b", "c"}
-		for i, name := range all {
-			must(t, s.Start(ctx, sample(t, name, epoch.Add(time.Duration(i)*time.Minute))))
+func TestStoreStartedSinceAndSweep(t *testing.T) { eachStore(t, storeStartedSinceAndSweep) }
+
+func storeStartedSinceAndSweep(t *testing.T, s prover.Store) {
+	ctx, all := t.Context(), []string{"a", "b", "c"}
+	for i, name := range all {
+		must(t, s.Start(ctx, sample(t, name, epoch.Add(time.Duration(i)*time.Minute))))
+	}
+	must(t, s.Prove(ctx, sample(t, "b", epoch).ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}))
+	for _, want := range []struct {
+		since time.Time
+		max   int
+		names []string
+	}{
+		{epoch, 10, []string{"c", "b", "a"}},
+		{epoch.Add(time.Minute), 10, []string{"c", "b"}},
+		{epoch.Add(time.Minute + 1), 10, []string{"c"}},
+		{epoch, 2, []string{"c", "b"}},
+		{epoch.Add(time.Hour), 10, nil},
+	} {
+		found, err := s.StartedSince(ctx, want.since, want.max)
+		if got := names(t, found, all...); err != nil || !slices.Equal(got, want.names) {
+			t.Errorf("since %s: %v, %v; want %v", want.since.Sub(epoch), got, err, want.names)
 		}
-		must(t, s.Prove(ctx, sample(t, "b", epoch).ID, prover.Proof{Receipt: []byte("r"), Artefact: []byte("a")}))
-		for _, want := range []struct {
-			since time.Time
-			max   int
-			names []string
-		}{
-			{epoch, 10, []string{"c", "b", "a"}},
-			{epoch.Add(time.Minute), 10, []string{"c", "b"}},
-			{epoch.Add(time.Minute + 1), 10, []string{"c"}},
-			{epoch, 2, []string{"c", "b"}},
-			{epoch.Add(time.Hour), 10, nil},
-		} {
-			found, err := s.StartedSince(ctx, want.since, want.max)
-			if got := names(t, found, all...); err != nil || !slices.Equal(got, want.names) {
-				t.Errorf("since %s: %v, %v; want %v", want.since.Sub(epoch), got, err, want.names)
-			}
-			for _, c := range found {
-				if len(c.Receipt)+len(c.Artefact) != 0 {
-					t.Error("a list carries proofs")
-				}
-			}
-		}
-		for _, step := range []struct {
-			at   time.Time
-			max  int
-			went int
-		}{
-			{epoch.Add(prover.Life - time.Millisecond), 10, 0},
-			{epoch.Add(prover.Life), 10, 1},
-			{epoch.Add(2 * prover.Life), 1, 1},
-			{epoch.Add(2 * prover.Life), 10, 1},
-			{epoch.Add(2 * prover.Life), 10, 0},
-		} {
-			if n, err := s.Sweep(ctx, step.at, step.max); err != nil || n != step.went {
-				t.Errorf("sweep at %s: %d, %v; want %d", step.at.Sub(epoch), n, err, step.went)
+		for _, c := range found {
+			if len(c.Receipt)+len(c.Artefact) != 0 {
+				t.Error("a list carries proofs")
 			}
 		}
-		if _, err := s.ByID(ctx, sample(t, "b", epoch).ID); !errors.Is(err, prover.ErrUnknown) {
-			t.Errorf("swept, and found: %v", err)
+	}
+	for _, step := range []struct {
+		at   time.Time
+		max  int
+		went int
+	}{
+		{epoch.Add(prover.Life - time.Millisecond), 10, 0},
+		{epoch.Add(prover.Life), 10, 1},
+		{epoch.Add(2 * prover.Life), 1, 1},
+		{epoch.Add(2 * prover.Life), 10, 1},
+		{epoch.Add(2 * prover.Life), 10, 0},
+	} {
+		if n, err := s.Sweep(ctx, step.at, step.max); err != nil || n != step.went {
+			t.Errorf("sweep at %s: %d, %v; want %d", step.at.Sub(epoch), n, err, step.went)
 		}
-	})
+	}
+	if _, err := s.ByID(ctx, sample(t, "b", epoch).ID); !errors.Is(err, prover.ErrUnknown) {
+		t.Errorf("swept, and found: %v", err)
+	}
 }
 
 // TestStoreOneProof: of many replies at once, one proves.
-func TestStoreOneProof(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, c := t.Context(), sample(t, "race", epoch)
-		must(t, s.Start(ctx, c))
-		var wg sync.WaitGroup
-		won := make(chan byte, 20)
-		for i := range byte(20) {
-			wg.Go(func() {
-				switch err := s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte{i}, Artefact: []byte{i}}); {
-				case err == nil:
-					won <- i
-				case !errors.Is(err, prover.ErrDecided):
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if len(won) != 1 {
-			t.Fatalf("%d proofs", len(won))
-		}
-		winner := <-won
-		if got, err := s.ByID(ctx, c.ID); err != nil || !bytes.Equal(got.Artefact, []byte{winner}) {
-			t.Errorf("%x, %v; %d was told that it won", got.Artefact, err, winner)
-		}
-	})
+func TestStoreOneProof(t *testing.T) { eachStore(t, storeOneProof) }
+
+func storeOneProof(t *testing.T, s prover.Store) {
+	ctx, c := t.Context(), sample(t, "race", epoch)
+	must(t, s.Start(ctx, c))
+	var wg sync.WaitGroup
+	won := make(chan byte, 20)
+	for i := range byte(20) {
+		wg.Go(func() {
+			switch err := s.Prove(ctx, c.ID, prover.Proof{Receipt: []byte{i}, Artefact: []byte{i}}); {
+			case err == nil:
+				won <- i
+			case !errors.Is(err, prover.ErrDecided):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(won) != 1 {
+		t.Fatalf("%d proofs", len(won))
+	}
+	winner := <-won
+	if got, err := s.ByID(ctx, c.ID); err != nil || !bytes.Equal(got.Artefact, []byte{winner}) {
+		t.Errorf("%x, %v; %d was told that it won", got.Artefact, err, winner)
+	}
 }
 
-func TestStoreCancelled(t *testing.T) {
-	eachStore(t, func(t *testing.T, s prover.Store) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		c := sample(t, "late", epoch)
-		if err := s.Start(ctx, c); !errors.Is(err, context.Canceled) {
-			t.Errorf("start: %v", err)
-		}
-		if _, err := s.ByID(t.Context(), c.ID); !errors.Is(err, prover.ErrUnknown) {
-			t.Errorf("a write that was given up was made: %v", err)
-		}
-	})
+func TestStoreCancelled(t *testing.T) { eachStore(t, storeCancelled) }
+
+func storeCancelled(t *testing.T, s prover.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := sample(t, "late", epoch)
+	if err := s.Start(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := s.ByID(t.Context(), c.ID); !errors.Is(err, prover.ErrUnknown) {
+		t.Errorf("a write that was given up was made: %v", err)
+	}
 }
 
 // TestStoreSurvives: what was answered is there after a restart, and nothing of
