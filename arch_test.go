@@ -102,6 +102,7 @@ var rules = house{
 		"relay":                         "internal/pinned",
 		"registry/update":               "internal/pinned",
 		"internal/endpoint":             "internal/pinned",
+		"internal/fetch":                "internal/keyfile",
 		"internal/keyfile":              "internal/pinned",
 		"internal/oidc":                 "internal/fetch",
 		"internal/publish":              "internal/keyfile internal/party registry/update",

@@ -20,6 +20,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,12 +32,15 @@ import (
 
 	"whither/internal/camara"
 	"whither/internal/endpoint"
+	"whither/internal/fetch"
 	"whither/internal/keyfile"
 	"whither/internal/limit"
+	"whither/internal/oidc"
 	"whither/internal/party"
 	"whither/internal/prover"
 	"whither/internal/prover/bycode"
 	"whither/internal/prover/bymail"
+	"whither/internal/prover/byopenid"
 	"whither/internal/smtpout"
 	"whither/internal/sqlstore/proverstore"
 	"whither/internal/sqlstore/sealed"
@@ -134,6 +138,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	if err != nil {
 		return nil, nil, err
 	}
+	providers, err := openProviders(dir, s, o, member.Registry)
+	if err != nil {
+		return nil, nil, err
+	}
 	rowKeys, err := vault.LoadKeys(dir)
 	if err != nil {
 		return nil, nil, err
@@ -144,13 +152,33 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	}
 	p, err := prover.New(ctx, prover.Config{
 		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store,
-		Methods: []prover.Method{m.Method(), bycode.Method(couriers)},
-		Limits:  limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		Methods: []prover.Method{
+			m.Method(), bycode.Method(couriers),
+			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}),
+		},
+		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return &Prover{Prover: p, mail: m}, store.Close, nil
+	return &Prover{Prover: p, mail: m}, func() error {
+		providers.Close()
+		return store.Close()
+	}, nil
+}
+
+// openProviders prepares the look at OpenID providers that the registry names.
+func openProviders(dir string, s Settings, o Options, r prover.Registry) (*oidc.Client, error) {
+	web := s.Web
+	web.Resolver = cmp.Or(web.Resolver, s.Resolver)
+	c, err := web.Config(dir, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
+	}
+	return oidc.New(oidc.Config{Fetch: fetch.New(c), Now: o.Now, Known: func(issuer string) bool {
+		_, ok := r.Snapshot().Issuer(issuer)
+		return ok
+	}}), nil
 }
 
 // openCouriers opens the services that send codes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"whither/internal/fetch"
 	"whither/internal/limit"
 	"whither/internal/party"
 	"whither/registry"
@@ -21,6 +22,10 @@ type Settings struct {
 	Resolver string       `toml:"resolver"`
 	Mail     MailSettings `toml:"mail"`
 	Limits   Limits       `toml:"limits"`
+	// Web is how this prover reaches servers of the outside world: OpenID
+	// providers that the registry names, which publish keys. Without a resolver of
+	// its own it has this prover's.
+	Web fetch.Settings `toml:"web"`
 	// Message and Call are the operators' services that send codes; without
 	// one, this prover sends none over that channel.
 	Message CourierSettings `toml:"message"`
