@@ -24,16 +24,26 @@ const (
 	FormCall     Form = 5
 )
 
-// Level is what the form reaches at most (design section 4).
-func (f Form) Level() possession.Level {
+// Kind is the kind of a receipt about an artefact of the form, by the prover to
+// which it was made; 0 for no form.
+func (f Form) Kind() possession.Kind {
 	switch f {
-	case FormMessage, FormKey, FormDelegate, FormToken:
-		return possession.Level4
+	case FormMessage:
+		return possession.SIPMessage
+	case FormKey:
+		return possession.PassportKey
+	case FormDelegate:
+		return possession.Delegate
+	case FormToken:
+		return possession.TNToken
 	case FormCall:
-		return possession.Level2
+		return possession.SignedCall
 	}
-	return possession.Level1
+	return 0
 }
+
+// Level is what the form reaches at most, by the table of kinds.
+func (f Form) Level() possession.Level { return f.Kind().Best() }
 
 // String names the form in listings.
 func (f Form) String() string {
