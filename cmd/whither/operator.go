@@ -173,10 +173,6 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.Folder, "dp.db")
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("no store in %s: %w", c.Folder, err)
-	}
 	settings, err := dp.ReadSettings(filepath.Join(c.Folder, dp.SettingsFile))
 	if errors.Is(err, os.ErrNotExist) {
 		settings, err = dp.Settings{Settings: party.Settings{Registry: "../registry/registry.cose", Root: "../registry/root.toml"}}, nil // a demo's
@@ -188,7 +184,16 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: path, Keys: keys})
+	at, err := settings.Place(c.Folder)
+	if err != nil {
+		return err
+	}
+	if at.Path != "" { // to look is not to make one
+		if _, err := os.Stat(at.Path); err != nil {
+			return fmt.Errorf("no store in %s: %w", c.Folder, err)
+		}
+	}
+	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: at.Path, URL: at.URL, Keys: keys})
 	if err != nil {
 		return err
 	}

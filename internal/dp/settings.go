@@ -14,6 +14,7 @@ import (
 	"whither/internal/offer"
 	"whither/internal/party"
 	"whither/internal/sqlstore"
+	"whither/internal/sqlstore/sqldb"
 	"whither/registry"
 )
 
@@ -45,6 +46,15 @@ func ReadSettings(path string) (Settings, error) {
 		return Settings{}, fmt.Errorf("dp: %s: signature_days is 1 to 7", SettingsFile)
 	}
 	return s, nil
+}
+
+// Place returns where the DP of a folder keeps its mappings.
+func (s Settings) Place(dir string) (sqldb.Options, error) {
+	at, err := sqldb.Locate(s.Store.URL, dir, databaseFile)
+	if err != nil {
+		return at, fmt.Errorf("dp: %s: store: %w", SettingsFile, err)
+	}
+	return at, nil
 }
 
 // MakeKeys makes everything secret in a new DP's folder.
@@ -83,7 +93,11 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: filepath.Join(dir, databaseFile), Keys: rowKeys, Fault: o.Fault})
+	at, err := s.Place(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: at.Path, URL: at.URL, Keys: rowKeys, Fault: o.Fault})
 	if err != nil {
 		return nil, nil, err
 	}

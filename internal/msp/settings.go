@@ -89,7 +89,11 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() 
 	if err != nil {
 		return nil, nil, err
 	}
-	used, err := mspstore.Open(ctx, sqldb.Options{Path: filepath.Join(dir, databaseFile)})
+	at, err := sqldb.Locate(s.Store.URL, dir, databaseFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("msp: %s: store: %w", SettingsFile, err)
+	}
+	used, err := mspstore.Open(ctx, at)
 	if err != nil {
 		return nil, nil, err
 	}

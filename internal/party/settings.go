@@ -28,6 +28,15 @@ type Settings struct {
 	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
 	Registry string `toml:"registry"`
 	Root     string `toml:"root"`
+	// Store says where the daemon keeps what it must not forget.
+	Store StoreSettings `toml:"store"`
+}
+
+// StoreSettings is the table store.
+type StoreSettings struct {
+	// URL is file:PATH for an SQLite file, or that of a PostgreSQL database,
+	// postgres://user@host/database?passfile=…; empty: the role's own file.
+	URL string `toml:"url"`
 }
 
 // WithDefaults returns the settings with what is empty filled in.
@@ -38,6 +47,7 @@ func (s Settings) WithDefaults() Settings {
 		Operations: cmp.Or(s.Operations, "127.0.0.1:9443"),
 		Registry:   cmp.Or(s.Registry, "registry/registry.cose"),
 		Root:       cmp.Or(s.Root, "registry/root.toml"),
+		Store:      s.Store,
 	}
 }
 

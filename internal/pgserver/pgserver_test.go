@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"whither/internal/pgserver"
-	"whither/internal/storetest"
+	"whither/internal/storetest/pgtest"
 )
 
 // TestLife starts a server with a standby, kills the first, promotes the second,
 // and leaves nothing behind.
 func TestLife(t *testing.T) {
-	primary := storetest.Postgres(t)
+	primary := pgtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	standby, err := pgserver.Start(ctx, pgserver.Config{Primary: primary})
@@ -36,13 +36,13 @@ func TestLife(t *testing.T) {
 	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder is open to others: %v, %v", info.Mode(), err)
 	}
-	if out, err := standby.SQL(ctx, "INSERT INTO t VALUES (8)"); err == nil || !strings.Contains(err.Error(), "read-only") {
-		t.Errorf("a standby took a write: %q, %v", out, err)
-	}
 	for caught := ""; caught != "7"; {
 		if caught, err = standby.SQL(ctx, "SELECT k FROM t"); err != nil && ctx.Err() != nil {
 			t.Fatal(err)
 		}
+	}
+	if out, err := standby.SQL(ctx, "INSERT INTO t VALUES (8)"); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a standby took a write: %q, %v", out, err)
 	}
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)

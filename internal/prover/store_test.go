@@ -21,7 +21,7 @@ import (
 	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
-	"whither/internal/storetest"
+	"whither/internal/storetest/pgtest"
 	"whither/internal/world/worldtest"
 	"whither/possession"
 	"whither/problem"
@@ -70,12 +70,12 @@ func eachStore(t *testing.T, test func(*testing.T, prover.Store)) {
 
 // TestStoreOnPostgres runs the same tests on PostgreSQL.
 func TestStoreOnPostgres(t *testing.T) {
-	server := storetest.Postgres(t)
+	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, prover.Store){
 		"Life": storeLife, "Taken": storeTaken, "Unknown": storeUnknown, "Refusals": storeRefusals,
 		"DeliveriesDue": storeDeliveriesDue, "StartedSinceAndSweep": storeStartedSinceAndSweep, "OneProof": storeOneProof, "Cancelled": storeCancelled,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, openAt(t, t.TempDir(), sealed.Options{URL: storetest.Schema(t, server)})) })
+		t.Run(name, func(t *testing.T) { test(t, openAt(t, t.TempDir(), sealed.Options{URL: pgtest.Schema(t, server)})) })
 	}
 }
 

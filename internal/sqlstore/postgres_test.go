@@ -8,6 +8,7 @@ import (
 	"whither/internal/sqlstore"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/storetest"
+	"whither/internal/storetest/pgtest"
 )
 
 // engines are the dialects for PostgreSQL, as URLs ask for them.
@@ -39,7 +40,7 @@ func (s *schemas) take(t testing.TB, fault func(string) sqldb.Fault) (directory.
 	default:
 		one = &schema{}
 		one.store = openDirectory(t, sqlstore.Options{
-			URL: storetest.Schema(t, s.server) + "&engine=" + s.engine, Keys: s.keys,
+			URL: pgtest.Schema(t, s.server) + "&engine=" + s.engine, Keys: s.keys,
 			Fault: func(write string) sqldb.Fault {
 				if one.fault == nil { // while it is opened and emptied
 					return sqldb.NoFault
@@ -64,7 +65,7 @@ func (s *schemas) close(t testing.TB) {
 }
 
 func TestStoreOnPostgres(t *testing.T) {
-	server := storetest.Postgres(t)
+	server := pgtest.Start(t)
 	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			s := &schemas{server: server, engine: engine, keys: newKeys(t), idle: make(chan *schema, 100)}
@@ -77,10 +78,10 @@ func TestStoreOnPostgres(t *testing.T) {
 // TestBrokenConnections lets the connection break before and after the commit of
 // every write.
 func TestBrokenConnections(t *testing.T) {
-	server := storetest.Postgres(t)
-	cutter, keys := storetest.NewCutter(t, server), newKeys(t)
+	server := pgtest.Start(t)
+	cutter, keys := pgtest.NewCutter(t, server), newKeys(t)
 	storetest.Connections(t, cutter, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
-		d := openDirectory(t, sqlstore.Options{URL: cutter.URL(t, storetest.Schema(t, server)), Keys: keys, Fault: fault})
+		d := openDirectory(t, sqlstore.Options{URL: cutter.URL(t, pgtest.Schema(t, server)), Keys: keys, Fault: fault})
 		return d, func() { closeDirectory(t, d) }
 	})
 }

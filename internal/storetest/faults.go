@@ -8,6 +8,7 @@ import (
 
 	"whither/internal/dp/directory"
 	"whither/internal/sqlstore/sqldb"
+	"whither/internal/storetest/pgtest"
 	"whither/mapping"
 )
 
@@ -137,16 +138,16 @@ func testEndedContext(s *stage) {
 
 // Connections runs every writing method of stores on PostgreSQL with connections
 // that break. open opens an empty store behind the cutter.
-func Connections(t *testing.T, cutter *Cutter, open OpenDirectory) {
+func Connections(t *testing.T, cutter *pgtest.Cutter, open OpenDirectory) {
 	c := newCast(t)
 	for name, one := range map[string]struct {
-		cut  Cut
+		cut  pgtest.Cut
 		err  error
 		made bool
 	}{
-		"at its beginning":  {CutBegin, nil, true}, // it is made over another connection
-		"before its commit": {CutBefore, sqldb.ErrUncertain, false},
-		"after its commit":  {CutAfter, sqldb.ErrUncertain, true},
+		"at its beginning":  {pgtest.CutBegin, nil, true}, // it is made over another connection
+		"before its commit": {pgtest.CutBefore, sqldb.ErrUncertain, false},
+		"after its commit":  {pgtest.CutAfter, sqldb.ErrUncertain, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			newStage(t, c, open).each(func(s *stage, w write) {

@@ -146,7 +146,11 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := proverstore.Open(ctx, sealed.Options{Path: filepath.Join(dir, databaseFile), Keys: rowKeys, Fault: o.Fault})
+	at, err := sqldb.Locate(s.Store.URL, dir, databaseFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("daemon: %s: store: %w", SettingsFile, err)
+	}
+	store, err := proverstore.Open(ctx, sealed.Options{Path: at.Path, URL: at.URL, Keys: rowKeys, Fault: o.Fault})
 	if err != nil {
 		return nil, nil, err
 	}

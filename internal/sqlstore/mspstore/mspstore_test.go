@@ -7,6 +7,7 @@ import (
 	"whither/internal/sqlstore/mspstore"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/storetest"
+	"whither/internal/storetest/pgtest"
 )
 
 func TestStore(t *testing.T) {
@@ -14,8 +15,8 @@ func TestStore(t *testing.T) {
 }
 
 func TestStoreOnPostgres(t *testing.T) {
-	server := storetest.Postgres(t)
-	suite(t, func(t testing.TB) sqldb.Options { return sqldb.Options{URL: storetest.Schema(t, server)} })
+	server := pgtest.Start(t)
+	suite(t, func(t testing.TB) sqldb.Options { return sqldb.Options{URL: pgtest.Schema(t, server)} })
 }
 
 func suite(t *testing.T, place func(testing.TB) sqldb.Options) {

@@ -11,17 +11,17 @@ import (
 
 	"whither/internal/pgserver"
 	"whither/internal/sqlstore/sqldb"
-	"whither/internal/storetest"
+	"whither/internal/storetest/pgtest"
 )
 
 func TestPostgres(t *testing.T) {
-	server := storetest.Postgres(t)
+	server := pgtest.Start(t)
 	for _, engine := range []string{"postgres", "distributed"} {
 		all := everywhere()
 		all["ManyOpenAtOnce"] = manyOpenAtOnce
 		for name, test := range all {
 			t.Run(engine+"/"+name, func(t *testing.T) {
-				test(t, sqldb.Options{URL: storetest.Schema(t, server) + "&engine=" + engine})
+				test(t, sqldb.Options{URL: pgtest.Schema(t, server) + "&engine=" + engine})
 			})
 		}
 	}
@@ -57,10 +57,10 @@ func TestURLs(t *testing.T) {
 
 // TestServersOfNoUse opens databases on which nothing can be kept.
 func TestServersOfNoUse(t *testing.T) {
-	primary := storetest.Postgres(t)
+	primary := pgtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	u := storetest.Schema(t, primary)
+	u := pgtest.Schema(t, primary)
 	closed(t, open(t, config(sqldb.Options{URL: u}, schema())))
 	schemaName := u[strings.Index(u, "test_"):]
 	standby, err := pgserver.Start(ctx, pgserver.Config{Primary: primary, Settings: map[string]string{"fsync": "off"}})
@@ -99,10 +99,10 @@ func TestServersOfNoUse(t *testing.T) {
 // that is not there: PostgreSQL then answers with a warning that it is committed,
 // here. That is no acknowledgement.
 func TestWaitForStandbyCancelled(t *testing.T) {
-	server := storetest.Postgres(t)
+	server := pgtest.Start(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	d := open(t, config(sqldb.Options{URL: storetest.Schema(t, server)}, schema()))
+	d := open(t, config(sqldb.Options{URL: pgtest.Schema(t, server)}, schema()))
 	defer closed(t, d)
 	standbys := func(names string) {
 		t.Helper()
@@ -132,10 +132,10 @@ func TestWaitForStandbyCancelled(t *testing.T) {
 // TestManyProcessesTakeTurns has several processes read and write one row: no
 // update is lost.
 func TestManyProcessesTakeTurns(t *testing.T) {
-	server := storetest.Postgres(t)
+	server := pgtest.Start(t)
 	for _, engine := range []string{"postgres", "distributed"} {
 		t.Run(engine, func(t *testing.T) {
-			u := storetest.Schema(t, server) + "&engine=" + engine
+			u := pgtest.Schema(t, server) + "&engine=" + engine
 			steps := schema("CREATE TABLE total (one BIGINT PRIMARY KEY, n BIGINT NOT NULL); INSERT INTO total VALUES (1, 0)")
 			const processes, writes = 4, 50
 			var wg sync.WaitGroup
@@ -173,5 +173,23 @@ func TestManyProcessesTakeTurns(t *testing.T) {
 				closed(t, d)
 			}
 		})
+	}
+}
+
+func TestLocate(t *testing.T) {
+	for setting, want := range map[string]sqldb.Options{
+		"":                         {Path: "/srv/dp/dp.db"},
+		"file:other.db":            {Path: "/srv/dp/other.db"},
+		"file:/var/dp.db":          {Path: "/var/dp.db"},
+		"postgres://u@localhost/x": {URL: "postgres://u@localhost/x"},
+		"postgres://u@db.example/x?passfile=keys/pgpass":           {URL: "postgres://u@db.example/x?passfile=%2Fsrv%2Fdp%2Fkeys%2Fpgpass"},
+		"postgres://u@db.example/x?passfile=/k&sslrootcert=ca.pem": {URL: "postgres://u@db.example/x?passfile=%2Fk&sslrootcert=%2Fsrv%2Fdp%2Fca.pem"},
+		"postgres://u@db.example/x?sslmode=x&sslrootcert=system":   {URL: "postgres://u@db.example/x?sslmode=x&sslrootcert=system"},
+		"file:": {}, "file:///dp.db": {}, "dp.db": {}, "mysql://x": {}, "postgres://%": {},
+	} {
+		got, err := sqldb.Locate(setting, "/srv/dp", "dp.db")
+		if (err != nil) != (want.Path == "" && want.URL == "") || got.Path != want.Path || got.URL != want.URL {
+			t.Errorf("%q: %+v, %v", setting, got, err)
+		}
 	}
 }

@@ -1,4 +1,6 @@
-package storetest
+// Package pgtest gives tests a private PostgreSQL (package pgserver), and a way
+// to break the connections to it.
+package pgtest
 
 import (
 	"context"
@@ -12,9 +14,9 @@ import (
 	"whither/internal/pgserver"
 )
 
-// Postgres starts a private PostgreSQL for a test and what is below it. Without
+// Start starts a private PostgreSQL for a test and what is below it. Without
 // the programs the test is skipped, and fails where CI is set.
-func Postgres(t testing.TB) *pgserver.Server {
+func Start(t testing.TB) *pgserver.Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
