@@ -247,12 +247,16 @@ func (e evidence) pairLevel(first, other vouched) Level {
 		}
 		return pair
 	}
-	switch unnamed := first.KeySeen == [sha256.Size]byte{}; {
+	named := first.KeySeen != [sha256.Size]byte{} || first.rule.agree == sameArtefact
+	oneKey := named && first.KeySeen == other.KeySeen
+	switch {
 	case first.Artefact != other.Artefact:
 		return Level1
 	case other.rule.asked && first.Kind != other.Kind:
 		return Level1 // an artefact has one form: one of the two is wrong
-	case first.KeySeen != other.KeySeen, unnamed && first.rule.agree == sameKey, other.rule.unseen && !e.seenBeside(first):
+	case !oneKey && first.rule.published == 0:
+		return Level1 // the key is in the artefact: one of the two is wrong
+	case !oneKey, other.rule.unseen && !e.seenBeside(first):
 		// Whoever keeps old keys could have made the artefact.
 		return min(pair, Level2)
 	}
