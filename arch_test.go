@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -122,7 +122,7 @@ var rules = house{
 		"internal/sqlstore/vault":       "internal/keyfile",
 		"internal/sqlstore/mspstore":    "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore": "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
-		"internal/storetest":            "internal/world/worldtest",
+		"internal/storetest":            "internal/storetest/pgtest internal/world/worldtest",
 		"internal/doctor":               "internal/dp internal/msp internal/prover/daemon",
 		"internal/demo":                 "internal/world",
 		"internal/world":                "internal/dp internal/msp internal/monitor internal/prover/daemon internal/world/desk internal/world/mailnet internal/world/phonenet",
@@ -152,7 +152,7 @@ var rules = house{
 		"flag":                                {"cmd/... internal/command", "flags are read in commands"},
 		"os/signal":                           {"cmd/... internal/command", "signals are caught in commands"},
 		"os/exec":                             {"internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0027"},
-		"testing/...":                         {"internal/storetest internal/world/worldtest", "no testing in production code"},
+		"testing/...":                         {"internal/storetest/... internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},
 		"math/rand/v2":                        {"internal/world internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
 		"log":                                 {"internal/endpoint", "use log/slog, handed in; http.Server wants one of the other kind"},
@@ -260,7 +260,7 @@ var rules = house{
 	// Test files that may skip, with the reason. A check that does not run is a
 	// check that nobody has.
 	skips: map[string]string{
-		"internal/storetest/postgres.go":             "PostgreSQL is not part of the toolchain; where CI is set its absence is a failure",
+		"internal/storetest/pgtest/pgtest.go":        "PostgreSQL is not part of the toolchain; where CI is set its absence is a failure",
 		"cmd/whither-dp/inject_test.go":              "strace lets system calls fail and is not part of the toolchain; where CI is set its absence is a failure",
 		"internal/completion/completion_test.go":     "bash reads the script that is for it and is not part of the toolchain; where CI is set its absence is a failure",
 		"internal/observer/resolver/unbound_test.go": "unbound is an oracle and not part of the toolchain; where CI is set its absence is a failure",
