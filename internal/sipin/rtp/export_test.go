@@ -1,0 +1,4 @@
+package rtp
+
+// ALaw is for its test.
+var ALaw = aLaw
