@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.

@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,6 +66,9 @@ func (j judge) Begin(_ context.Context, c *prover.Challenge) (wire.Challenge, er
 
 // Answer judges the signature that the client brings.
 func (j judge) Answer(_ context.Context, c prover.Challenge, a prover.Answer, now time.Time) (prover.Finding, error) {
+	if len(a.Artefact) == 0 {
+		return prover.Finding{}, fmt.Errorf("%w: no artefact", prover.ErrRequest)
+	}
 	return j.find(prover.Testimony{CSI: c.CSI, Holder: c.Holder, Nonce: c.Nonce, Artefact: a.Artefact, Now: now})
 }
 

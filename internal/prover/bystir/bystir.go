@@ -135,6 +135,9 @@ func (h challenger) Begin(_ context.Context, c *prover.Challenge) (wire.Challeng
 
 // Answer judges the artefact that the client brings.
 func (h challenger) Answer(_ context.Context, c prover.Challenge, a prover.Answer, now time.Time) (prover.Finding, error) {
+	if len(a.Artefact) == 0 {
+		return prover.Finding{}, fmt.Errorf("%w: no artefact", prover.ErrRequest)
+	}
 	artefact, err := stir.Parse(a.Artefact)
 	if err != nil {
 		return prover.Finding{}, err
