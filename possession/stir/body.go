@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"strings"
 )
 
@@ -53,4 +55,13 @@ func checkBody(body []byte, response [sha256.Size]byte, fingerprint string) erro
 		return ErrWrongResponse
 	}
 	return nil
+}
+
+// CodeDigits is how many digits the code of a call has.
+const CodeDigits = 8
+
+// CallCode is what a caller enters by keypad: the response, cut down to what a
+// person can enter. It is the first eight bytes as a number, modulo 10^8.
+func CallCode(response [sha256.Size]byte) string {
+	return fmt.Sprintf("%0*d", CodeDigits, binary.BigEndian.Uint64(response[:8])%100_000_000)
 }

@@ -134,21 +134,43 @@ func Verify(a Artefact, t Trust, w Want) (Report, error) {
 	return Report{}, ErrArtefact
 }
 
+// CheckClaims checks of a message or a call all that needs no certificates, so
+// that a prover fetches none for what could not count. It says nothing about who
+// signed.
+func CheckClaims(a Artefact, w Want) error {
+	var err error
+	switch a.Form {
+	case FormMessage:
+		_, err = a.openMessage(w)
+	case FormCall:
+		_, err = a.open(FormCall, w, passport.Shaken)
+	default:
+		err = ErrArtefact
+	}
+	return err
+}
+
 // VerifyMessage checks a message: its whole body is the sentence and the
 // response, and the carrier of the number signed it.
 func VerifyMessage(a Artefact, t Trust, w Want) (Report, error) {
-	p, err := a.open(FormMessage, w, passport.Message)
+	p, err := a.openMessage(w)
 	if err != nil {
-		return Report{}, err
-	}
-	if err := p.Claims.CheckMessage(a.Body); err != nil {
-		return Report{}, fmt.Errorf("%w: %w", ErrMessageHash, err)
-	}
-	if err := checkBody(a.Body, w.response(), w.Holder.ID().String()); err != nil {
 		return Report{}, err
 	}
 	_, report, err := a.judge(p, t, w)
 	return report, err
+}
+
+// openMessage reads the PASSporT of a message and checks its claims and the body.
+func (a Artefact) openMessage(w Want) (passport.Passport, error) {
+	p, err := a.open(FormMessage, w, passport.Message)
+	if err != nil {
+		return passport.Passport{}, err
+	}
+	if err := p.Claims.CheckMessage(a.Body); err != nil {
+		return passport.Passport{}, fmt.Errorf("%w: %w", ErrMessageHash, err)
+	}
+	return p, checkBody(a.Body, w.response(), w.Holder.ID().String())
 }
 
 // VerifyKey checks a PASSporT whose mky is the response: the carrier of the
