@@ -15,12 +15,17 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"time"
 
 	"whither/csi"
+	"whither/internal/fetch"
+	"whither/internal/oidc"
 	"whither/internal/pinned"
 	"whither/mapping"
 	"whither/problem"
@@ -42,22 +47,46 @@ type Config struct {
 	// that the user's software ships.
 	Registry func() *registry.Snapshot
 	Now      func() time.Time
+	// Web is how OpenID providers are reached; empty, as on the Internet: by the
+	// system's name servers and authorities.
+	Web Web
+}
+
+// Web is another world than the Internet: its name server, the authorities of
+// its servers, the port of https URLs that name none, and the networks in which
+// its servers may be though they are not public.
+type Web struct {
+	Resolver *net.Resolver
+	Roots    *x509.CertPool
+	Port     int
+	Allow    []netip.Prefix
 }
 
 // Client talks to the parties of one federation. It is safe for concurrent use.
 type Client struct {
-	registry func() *registry.Snapshot
-	now      func() time.Time
-	parties  *pinned.Client
+	registry  func() *registry.Snapshot
+	now       func() time.Time
+	parties   *pinned.Client
+	providers *oidc.Client
 }
 
 // New returns a client.
 func New(c Config) *Client {
-	return &Client{registry: c.Registry, now: c.Now, parties: pinned.NewClient(c.Registry, nil, c.Now)}
+	web := fetch.New(fetch.Config{Resolver: c.Web.Resolver, Roots: c.Web.Roots, Port: c.Web.Port, Allow: c.Web.Allow, Now: c.Now})
+	return &Client{
+		registry: c.Registry, now: c.Now, parties: pinned.NewClient(c.Registry, nil, c.Now),
+		providers: oidc.New(oidc.Config{Fetch: web, Now: c.Now, Known: func(issuer string) bool {
+			_, ok := c.Registry().Issuer(issuer)
+			return ok
+		}}),
+	}
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.parties.Close() }
+func (c *Client) Close() {
+	c.parties.Close()
+	c.providers.Close()
+}
 
 // RegistryFile fetches the registry file that a party works from. It is for the
 // caller to verify, and to refuse when it is older than his own.

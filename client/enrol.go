@@ -27,6 +27,9 @@ type Holder interface {
 	// Code returns the code that a prover sends to the number, over the channel
 	// of the kind: a message or a call.
 	Code(ctx context.Context, prover registry.PartyID, kind possession.Kind) (string, error)
+	// SignIn shows her what a sign-in at her OpenID provider says in her name, and
+	// a URL to open for it. It may wait until she has been there.
+	SignIn(ctx context.Context, prover registry.PartyID, sentence, url string) error
 }
 
 // Wish is what a holder wants.
@@ -130,6 +133,8 @@ func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say 
 		return c.proveByMail(ctx, w, h, e, say)
 	case slices.Contains(e.DPOffer.Kinds, possession.CodeMessage.String()):
 		return c.proveByCodes(ctx, w, h, e, say)
+	case slices.Contains(e.DPOffer.Kinds, possession.OpenIDToken.String()):
+		return c.proveByToken(ctx, w, h, e, say)
 	default:
 		return fmt.Errorf("%w: it counts %v", ErrKinds, e.DPOffer.Kinds)
 	}

@@ -21,17 +21,23 @@ func (c *Client) proveByMail(ctx context.Context, w Wish, h Holder, e *Enrolment
 			return err
 		}
 	}
-	witness := e.Provers[1]
+	return c.witness(ctx, w, e, possession.MailWitness, "reply", say)
+}
+
+// witness has the second prover check what the first one got, and takes its
+// receipt over.
+func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possession.Kind, what string, say Progress) error {
+	by := e.Provers[1]
 	var o wire.Observation
-	err := c.parties.Call(ctx, witness, wire.PathObservations, "", wire.ObservationRequest{
-		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: possession.MailWitness.String(),
+	err := c.parties.Call(ctx, by, wire.PathObservations, "", wire.ObservationRequest{
+		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(),
 		Purpose: uint8(possession.PurposeEnrol), Challenger: e.Provers[0], Nonce: e.Nonce, Artefact: e.Artefact,
 	}, &o)
 	if err != nil {
-		return fmt.Errorf("witness %s: %w", witness, err)
+		return fmt.Errorf("witness %s: %w", by, err)
 	}
 	e.Receipts = append(e.Receipts, o.Receipt)
-	say(fmt.Sprintf("%s checked the same reply against the key that it saw published itself", witness))
+	say(fmt.Sprintf("%s checked the same %s against the key that it saw published itself", by, what))
 	return nil
 }
 

@@ -237,6 +237,13 @@ func (t *terminal) Code(_ context.Context, prover registry.PartyID, kind possess
 	return code, nil
 }
 
+// SignIn shows what a sign-in says, and where.
+func (t *terminal) SignIn(_ context.Context, prover registry.PartyID, sentence, url string) error {
+	_, _ = fmt.Fprintf(t.out, "\nTo sign in at your provider says, to %s:\n\n%s\n\nIf that is what you want to say, open this in a browser on this machine:\n\n%s\n\nWaiting for you to come back …\n",
+		prover, sentence, url)
+	return nil
+}
+
 type listCommand struct{}
 
 // Run lists the person's mappings.

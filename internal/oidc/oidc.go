@@ -258,7 +258,7 @@ func (c *Client) Verify(ctx context.Context, raw []byte, want openid.Want, s *re
 		}
 		var set []byte
 		set, trouble = c.Keys(ctx, name, kid)
-		return openid.Issuer{Keys: set, Clients: named.Clients, Domains: named.Domains, Handle: named.Handle}, trouble == nil
+		return openid.IssuerOf(named, set), trouble == nil
 	})
 	if trouble != nil {
 		return openid.Report{}, trouble
@@ -267,15 +267,10 @@ func (c *Client) Verify(ctx context.Context, raw []byte, want openid.Want, s *re
 }
 
 // IssuerFor returns the issuer that is authoritative for a CSI by the registry,
-// false if there is none: for an address the one that gives out its domain's
-// mailboxes, for a handle the host itself.
+// false if there is none.
 func IssuerFor(s *registry.Snapshot, id csi.ID) (registry.Issuer, bool) {
 	for _, i := range s.Policy().Evidence.Issuers {
-		u, err := url.Parse(i.URL)
-		switch {
-		case err != nil:
-		case id.Scheme() == csi.Mailto && slices.Contains(i.Domains, id.Domain()),
-			id.Scheme() == csi.Acct && i.Handle != "" && u.Port() == "" && strings.HasSuffix(id.Canonical(), "@"+u.Hostname()):
+		if openid.IssuerOf(i, nil).SpeaksFor(i.URL, id) {
 			return i, true
 		}
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"whither/client"
+	"whither/internal/fetch"
 	"whither/internal/keyfile"
 	"whither/key"
 	"whither/mapping"
@@ -43,6 +44,8 @@ type Settings struct {
 	DP string `toml:"dp"`
 	// Accounts are the person's accounts at MSPs; the first one asks.
 	Accounts []Account `toml:"account"`
+	// Web is how OpenID providers are reached; nil: on the Internet.
+	Web *fetch.Settings `toml:"web,omitempty"`
 }
 
 // Account is an account at an MSP.
@@ -97,7 +100,16 @@ func Open(dir string, now func() time.Time) (*Folder, error) {
 // knows her anyway: a DP that saw her fetch and then her MSP's question could
 // join the two (R14).
 func (f *Folder) Client(ctx context.Context, from registry.PartyID) (*client.Client, error) {
-	c := client.New(client.Config{Registry: f.source.Snapshot, Now: f.now})
+	var web fetch.Config
+	if s := f.settings.Web; s != nil {
+		var err error
+		if web, err = s.Config(f.dir, f.now); err != nil {
+			return nil, fmt.Errorf("client.toml: %w", err)
+		}
+	}
+	c := client.New(client.Config{Registry: f.source.Snapshot, Now: f.now, Web: client.Web{
+		Resolver: web.Resolver, Roots: web.Roots, Port: web.Port, Allow: web.Allow,
+	}})
 	b, err := c.RegistryFile(ctx, from)
 	if err != nil {
 		return c, nil //nolint:nilerr // the registry at hand is good until it expires; the command itself will meet the trouble

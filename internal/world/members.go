@@ -91,6 +91,7 @@ func (w *World) proverSettings(m *member) daemon.Settings {
 	return daemon.Settings{
 		Settings: w.settings(m),
 		Mail:     daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
+		Web:      w.Web(),
 	}
 }
 
@@ -171,25 +172,27 @@ func (w *World) gateway(ctx context.Context, m *member, c phonenet.Channel) (dae
 // MSPs that have her address and number.
 func (w *World) Settle(ctx context.Context, p Person, msps ...string) (dir string, err error) {
 	dir = w.Path("people", p.Name)
-	there, err := exists(filepath.Join(dir, "client.toml"))
-	if err != nil {
-		return "", err
-	}
-	if !there {
-		settings := fmt.Sprintf("dp = %q\n", DP)
-		for _, name := range msps {
-			token := filepath.Join("keys", name+".token")
+	settings := fmt.Sprintf("dp = %q\n", DP)
+	for _, name := range msps {
+		token := filepath.Join("keys", name+".token")
+		there, err := exists(filepath.Join(dir, token))
+		if err != nil {
+			return "", err
+		}
+		if !there {
 			if err := w.openAccount(ctx, p, name, filepath.Join(dir, token)); err != nil {
 				return "", err
 			}
-			settings += fmt.Sprintf("\n[[account]]\nmsp = %q\ntoken = %q\n", name, token)
 		}
-		if err := writeNew(filepath.Join(dir, "client.toml"), []byte(settings)); err != nil {
-			return "", err
-		}
+		settings += fmt.Sprintf("\n[[account]]\nmsp = %q\ntoken = %q\n", name, token)
+	}
+	web := w.Web()
+	settings += fmt.Sprintf("\n[web]\nresolver = %q\nroots = %q\nport = %d\nallow = [%q]\n", web.Resolver, "authorities.pem", web.Port, web.Allow[0])
+	if err := writeNew(filepath.Join(dir, "client.toml"), []byte(settings)); err != nil {
+		return "", err
 	}
 	// The endpoints are new at each start, so is the registry.
-	for from, to := range map[string]string{w.RegistryPath(): "registry.cose", w.RootPath(): "root.toml"} {
+	for from, to := range map[string]string{w.RegistryPath(): "registry.cose", w.RootPath(): "root.toml", w.authorities(): "authorities.pem"} {
 		if err := copyFile(from, filepath.Join(dir, to)); err != nil {
 			return "", err
 		}
@@ -199,7 +202,7 @@ func (w *World) Settle(ctx context.Context, p Person, msps ...string) (dir strin
 
 // openAccount opens an account with a person's CSIs and writes its token.
 func (w *World) openAccount(ctx context.Context, p Person, mspName, tokenPath string) error {
-	uris := []string{"mailto:" + p.Address()}
+	uris := []string{"mailto:" + p.Address(), "acct:" + p.Handle()}
 	if p.Number != "" {
 		uris = append(uris, "tel:"+p.Number)
 	}

@@ -37,6 +37,7 @@ import (
 	"whither/internal/prover/daemon"
 	"whither/internal/sqlstore"
 	"whither/internal/world/desk"
+	"whither/internal/world/idp"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/phonenet"
 	"whither/key"
@@ -54,6 +55,10 @@ const (
 	ProverB = "prover-b.example"
 	// MailDomain is the domain of the world's mail provider.
 	MailDomain = "example.org"
+	// IdentityHost is the host of the OpenID provider where the same people sign
+	// in, and IdentityClient the client id under which they do so for whither.
+	IdentityHost   = "id.example.org"
+	IdentityClient = "whither-possession"
 )
 
 // Config starts a world.
@@ -65,6 +70,9 @@ type Config struct {
 	People []Person
 	// Tick is how often parties look for due work.
 	Tick time.Duration
+	// Levels are the federation's levels of evidence where they are others than
+	// 4 for addresses, 2 for numbers and 3 for handles.
+	Levels map[string]uint8
 	// Fault, if not nil, is asked before each write of the DP's store.
 	Fault func(write string) sqlstore.Fault
 }
@@ -78,10 +86,14 @@ type Person struct {
 // Address returns the person's mail address.
 func (p Person) Address() string { return p.Name + "@" + MailDomain }
 
+// Handle returns the person's handle at the OpenID provider.
+func (p Person) Handle() string { return p.Name + "@" + IdentityHost }
+
 // World is a running federation.
 type World struct {
 	Mail     *mailnet.Network
 	Provider *mailnet.Provider
+	Identity *idp.Provider
 	Phones   *phonenet.Network
 	Desk     string // URL of the page with everybody's mailboxes and phones
 
@@ -130,6 +142,9 @@ func Start(ctx context.Context, c Config) (*World, error) {
 
 func (w *World) start(ctx, running context.Context) error {
 	if err := w.startMail(); err != nil {
+		return err
+	}
+	if err := w.startIdentity(ctx); err != nil {
 		return err
 	}
 	w.parties = w.members()
@@ -253,7 +268,7 @@ func (w *World) servePage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: desk.New(w.Provider, w.addresses(), w.Phones, w.numbers()).Handler(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: desk.New(w.Provider, w.addresses(), w.Phones, w.numbers()).WithSignIn(w.Identity).Handler(), ReadHeaderTimeout: 5 * time.Second}
 	w.Desk = "http://" + l.Addr().String()
 	w.run(ctx, "desk", func(context.Context) error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -319,7 +334,7 @@ func (w *World) publish() error {
 	w.record = registry.Record{
 		// Later starts get later versions, so that nobody refuses them as a rollback.
 		Version: uint64(now.UnixMilli()), Federation: "federation.example", Issued: now, Expires: now.AddDate(0, 0, 30),
-		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 2}},
+		Policy: w.policy(),
 	}
 	since := now.Add(-time.Hour)
 	for _, m := range w.parties {

@@ -139,7 +139,13 @@ func (s *scene) client(t *testing.T) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := client.New(client.Config{Registry: source.Snapshot, Now: s.now})
+	web, err := s.Web().Config("", s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client.New(client.Config{Registry: source.Snapshot, Now: s.now, Web: client.Web{
+		Resolver: web.Resolver, Roots: web.Roots, Port: web.Port, Allow: web.Allow,
+	}})
 	t.Cleanup(c.Close)
 	return c
 }

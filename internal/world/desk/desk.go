@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"whither/csi"
+	"whither/internal/world/idp"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/phonenet"
 	"whither/possession"
@@ -36,6 +37,14 @@ type Server struct {
 	mailboxes []string
 	network   *phonenet.Network
 	numbers   []string
+	identity  *idp.Provider // nil: there is none
+}
+
+// WithSignIn puts an OpenID provider beside the mailboxes, at which the desk
+// signs people in.
+func (s *Server) WithSignIn(p *idp.Provider) *Server {
+	s.identity = p
+	return s
 }
 
 // New returns the page of a provider's mailboxes and a network's phones.
@@ -72,8 +81,14 @@ type order struct {
 
 const maxForm = 64 << 10
 
+// visit asks to open a URL and sign in there as an account.
+type visit struct {
+	Account string `json:"account"`
+	URL     string `json:"url"`
+}
+
 // Handler returns the page (GET /), and for programs POST /inbox,
-// POST /reply and POST /phone.
+// POST /reply, POST /phone and POST /sign-in.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -81,6 +96,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /inbox", s.inbox)
 	mux.HandleFunc("POST /reply", s.reply)
 	mux.HandleFunc("POST /phone", s.phone)
+	mux.HandleFunc("POST /sign-in", s.signIn)
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
@@ -160,6 +176,19 @@ func (s *Server) phone(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
+	var v visit
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm)).Decode(&v); err != nil || s.identity == nil {
+		http.Error(w, "not an order, or no provider", http.StatusBadRequest)
+		return
+	}
+	if _, err := s.identity.Visit(r.Context(), v.URL, v.Account); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) { s.show(w, "") }
 
 // form is the page's reply form.
@@ -178,10 +207,15 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) show(w http.ResponseWriter, notice string) {
 	data := struct {
-		Notice string
-		Boxes  []box
-		Phones []phone
+		Notice   string
+		Boxes    []box
+		Phones   []phone
+		Issuer   string
+		Accounts map[string]idp.Account
 	}{Notice: notice}
+	if s.identity != nil {
+		data.Issuer, data.Accounts = s.identity.Issuer(), s.identity.Accounts()
+	}
 	for _, number := range s.numbers {
 		items, err := s.network.Items(number)
 		if err != nil {
@@ -223,7 +257,10 @@ article { border-top: 1px solid #ccc; margin-top: 1.5rem; }
 </article>{{else}}<p>Nothing has arrived yet.</p>{{end}}
 {{end}}{{range .Phones}}<h2>{{.Number}}</h2>
 {{range .Items}}<article><p><b>{{if eq .Channel "call"}}Call{{else}}Message{{end}} from</b> {{.From}}</p><pre>{{.Text}}</pre></article>
-{{else}}<p>Nothing has arrived yet.</p>{{end}}{{end}}</html>
+{{else}}<p>Nothing has arrived yet.</p>{{end}}{{end}}
+{{with .Issuer}}<h2>{{.}}</h2>
+<p>Where these people sign in. A browser that opens its page warns of the certificate: it is this world's own.</p>
+<ul>{{range $.Accounts}}<li>{{.Name}}, password <code>{{.Password}}</code></li>{{end}}</ul>{{end}}</html>
 `))
 
 // Person is a person with a mailbox or a phone, for programs: it finds the
@@ -303,6 +340,13 @@ func (p *Person) SendReply(ctx context.Context, _, token, body string) error {
 		return errors.New("desk: the challenge is not in the mailbox")
 	}
 	return p.post(ctx, "/reply", order{Address: p.id.Address(), N: n, Text: body}, nil)
+}
+
+// SignIn has the desk open the URL and sign in there as the person.
+func (p *Person) SignIn(ctx context.Context, _ registry.PartyID, _, url string) error {
+	_, rest, _ := strings.Cut(p.id.Canonical(), ":")
+	name, _, _ := strings.Cut(rest, "@")
+	return p.post(ctx, "/sign-in", visit{Account: name, URL: url}, nil)
 }
 
 func (p *Person) read(ctx context.Context) (box, error) {
