@@ -14,11 +14,18 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/possession"
+	"whither/possession/observe"
 	"whither/registry"
 )
 
-// proverB2 is a second prover of prover B's operator.
-const proverB2 = "prover-b2.example"
+// proverB2 is a second prover of prover B's operator, observerB an observer of
+// his, observerC one of its own operator.
+const (
+	proverB2  = "prover-b2.example"
+	observerB = "observer-b.example"
+	observerC = "observer-c.example"
+	issuerURL = "https://op.example.org"
+)
 
 // scene is a federation, a CSI and a key about which receipts are made.
 type scene struct {
@@ -31,7 +38,14 @@ type scene struct {
 func newScene(t testing.TB, id string) *scene {
 	f := worldtest.New(t)
 	f.Add(proverB2, registry.RoleProver, nil)
-	f.Grant(proverB2).Operator = f.Grant(worldtest.ProverB).Operator
+	f.Add(observerB, registry.RoleObserver, nil)
+	f.Add(observerC, registry.RoleObserver, nil)
+	for _, name := range []string{proverB2, observerB} {
+		f.Grant(name).Operator = f.Grant(worldtest.ProverB).Operator
+	}
+	f.Record.Policy.Evidence.Issuers = []registry.Issuer{{
+		URL: issuerURL, Clients: []string{"whither"}, Domains: []string{"example.org"}, Handle: "handle",
+	}}
 	return &scene{Federation: f, t: t, id: worldtest.CSI(t, id), holder: worldtest.Key(t, "alice").Public()}
 }
 
@@ -42,6 +56,17 @@ func (s *scene) receipt(kind possession.Kind, prover string, bend func(*possessi
 		bend(&r)
 	}
 	return s.SignReceipt(r, prover)
+}
+
+// word is an observer's about a key that was last seen at a time.
+func (s *scene) word(observer string, k observe.Key, last time.Time) []byte {
+	s.t.Helper()
+	o := observe.Observation{Key: k, First: s.Now.Add(-48 * time.Hour), Last: last, Signed: s.Now}
+	b, err := o.Sign(worldtest.Key(s.t, observer))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
 }
 
 func (s *scene) pair() [][]byte {
@@ -221,7 +246,7 @@ func TestAssessment(t *testing.T) {
 	}
 }
 
-// statement is what the level depends on, of one receipt.
+// statement is what the level depends on, of one receipt or word.
 type statement struct {
 	prover   string
 	operator string
@@ -229,36 +254,103 @@ type statement struct {
 	level    possession.Level
 	artefact byte
 	keySeen  byte // 0: none
+	// word is an observer's: the place of the key, 0 for receipts. late: it was
+	// last seen before the evidence.
+	word observe.Kind
+	late bool
 }
 
 func (s statement) String() string {
+	if s.word != 0 {
+		return fmt.Sprintf("word %d of %s, key %d, late %t", s.word, s.prover, s.keySeen, s.late)
+	}
 	return fmt.Sprintf("%s %s level %d, artefact %d, key %d", s.prover, s.kind, s.level, s.artefact, s.keySeen)
+}
+
+// family is what the specification says of the kinds that corroborate each
+// other, in other words than the code.
+type family struct {
+	name     string
+	best     possession.Level
+	asked    []possession.Kind // by who asked the CSI
+	witness  []possession.Kind // vouch for the artefact and the key
+	recheck  possession.Kind   // vouches for the artefact alone
+	channels bool              // the second is of the other channel
+	certs    bool              // the key is in the artefact
+	nameless bool              // and need not be named
+	word     observe.Kind      // where the key is published
+}
+
+var families = []family{
+	{name: "mail", best: 4, asked: []possession.Kind{1}, witness: []possession.Kind{2}, recheck: 15, word: observe.DKIM},
+	{name: "code", best: 2, asked: []possession.Kind{3}, witness: []possession.Kind{4, 5}, channels: true},
+	{name: "stir", best: 4, asked: []possession.Kind{6, 7, 8, 9}, witness: []possession.Kind{10}, certs: true},
+	{name: "openid", best: 3, asked: []possession.Kind{11}, witness: []possession.Kind{12}, recheck: 16, word: observe.JWKS},
+	{name: "smime", best: 3, asked: []possession.Kind{13}, witness: []possession.Kind{14}, certs: true, nameless: true},
+}
+
+// kinds are all of the family.
+func (f family) kinds() []possession.Kind {
+	all := slices.Concat(f.asked, f.witness)
+	if f.recheck != 0 {
+		all = append(all, f.recheck)
+	}
+	return all
 }
 
 // want is the level of a set by the words of the specification.
 func want(set []statement) possession.Level {
 	level := possession.Level1
-	for _, a := range set {
-		for _, b := range set {
-			if a.operator == b.operator {
-				continue // one operator is one word
+	for _, f := range families {
+		for _, a := range set {
+			if a.word != 0 || !slices.Contains(f.asked, a.kind) {
+				continue
 			}
-			switch {
-			case a.kind == possession.MailReply && (b.kind == possession.MailReply || b.kind == possession.MailWitness):
-				if a.artefact != b.artefact {
-					continue
+			for _, b := range set {
+				if b.word == 0 && b.operator != a.operator { // one operator is one word
+					level = max(level, f.want(a, b, set))
 				}
-				both := min(a.level, b.level)
-				if a.keySeen != b.keySeen || a.keySeen == 0 {
-					both = min(both, possession.Level2)
-				}
-				level = max(level, both)
-			case a.kind == possession.CodeMessage && b.kind == possession.CodeCall:
-				level = max(level, min(a.level, b.level, possession.Level2))
 			}
 		}
 	}
 	return level
+}
+
+func (f family) want(a, b statement, set []statement) possession.Level {
+	both := min(a.level, b.level, f.best)
+	switch {
+	case !slices.Contains(f.kinds(), b.kind):
+		return possession.Level1
+	case f.channels:
+		if slices.Contains(f.asked, b.kind) {
+			return possession.Level1
+		}
+		return both
+	case a.artefact != b.artefact, slices.Contains(f.asked, b.kind) && b.kind != a.kind:
+		return possession.Level1
+	case f.certs:
+		if a.keySeen != b.keySeen || a.keySeen == 0 && !f.nameless {
+			return possession.Level1
+		}
+		return both
+	}
+	// The key needs two words as well.
+	words := 0
+	if a.keySeen != 0 && a.keySeen == b.keySeen {
+		words++
+		if b.kind != f.recheck {
+			words++
+		}
+		for _, w := range set {
+			if w.word == f.word && w.keySeen == a.keySeen && !w.late && w.operator != a.operator {
+				words++
+			}
+		}
+	}
+	if words < 2 {
+		return min(both, possession.Level2)
+	}
+	return both
 }
 
 // bench signs statements once and assesses sets of them.
@@ -273,6 +365,10 @@ func newBench(t testing.TB, id string, universe []statement) *bench {
 	s := newScene(t, id)
 	b := &bench{t: t, snapshot: s.Snapshot(), question: s.question(), receipts: make(map[statement]possession.Unverified)}
 	for _, x := range universe {
+		if x.word != 0 {
+			b.receipts[x] = parse(t, s.wordOf(x))[0]
+			continue
+		}
 		raw := s.receipt(x.kind, x.prover, func(r *possession.Receipt) {
 			r.Level, r.Artefact, r.KeySeen = x.level, [32]byte{x.artefact}, [32]byte{x.keySeen}
 		})
@@ -281,12 +377,30 @@ func newBench(t testing.TB, id string, universe []statement) *bench {
 	return b
 }
 
+// wordOf signs a statement that is an observer's word.
+func (s *scene) wordOf(x statement) []byte {
+	k := observe.Key{Kind: observe.DKIM, Name: "example.org", Label: "s1", Digest: [32]byte{x.keySeen}}
+	if x.word == observe.JWKS {
+		k.Kind, k.Name = observe.JWKS, issuerURL
+	}
+	last := s.Now
+	if x.late {
+		last = s.Now.Add(-time.Second)
+	}
+	return s.word(x.prover, k, last)
+}
+
 func (b *bench) level(set []statement) possession.Level {
 	var receipts []possession.Unverified
+	alone := true
 	for _, x := range set {
 		receipts = append(receipts, b.receipts[x])
+		alone = alone && x.word != 0
 	}
 	a, err := possession.Assess(b.snapshot, receipts, b.question)
+	if alone && errors.Is(err, possession.ErrNoReceipts) {
+		return possession.Level1 // words alone are no evidence
+	}
 	if err != nil {
 		b.t.Fatalf("%v: %v", set, err)
 	}
@@ -322,20 +436,44 @@ func universe(kinds []possession.Kind, levels []possession.Level, artefacts, key
 	return all
 }
 
+// words lists every word of both observers.
+func words(places ...observe.Kind) []statement {
+	var all []statement
+	for _, x := range []statement{{prover: observerB, operator: "b"}, {prover: observerC, operator: "c"}} {
+		for _, x.word = range places {
+			for _, x.keySeen = range []byte{1, 2} {
+				for _, x.late = range []bool{false, true} {
+					all = append(all, x)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // TestR05LevelOfAllSmallSets computes the level of every set of one and of two
 // receipts, and of every set of three over fewer values.
 func TestR05LevelOfAllSmallSets(t *testing.T) {
-	mail := []possession.Kind{possession.MailReply, possession.MailWitness}
-	code := []possession.Kind{possession.CodeMessage, possession.CodeCall}
+	const mailto, tel = "mailto:alice@example.org", "tel:+14085550123"
+	kinds := func(i int) []possession.Kind { return families[i].kinds() }
+	type levels = []possession.Level
 	for _, c := range []struct {
 		name, id string
 		size     int
 		universe []statement
 	}{
-		{"mail, two", "mailto:alice@example.org", 2, universe(mail, []possession.Level{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
-		{"mail, three", "mailto:alice@example.org", 3, universe(mail, []possession.Level{4}, []byte{1, 2}, []byte{0, 1})},
-		{"code, two", "tel:+14085550123", 2, universe(code, []possession.Level{1, 2, 4}, []byte{1, 2}, []byte{0})},
-		{"code, three", "tel:+14085550123", 3, universe(code, []possession.Level{1, 2}, []byte{1}, []byte{0, 1})},
+		{"mail, two", mailto, 2, universe(kinds(0), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"mail, three", mailto, 3, universe(kinds(0), levels{4}, []byte{1, 2}, []byte{1})},
+		{"mail and words, three", mailto, 3, slices.Concat(universe(kinds(0), levels{4}, []byte{1}, []byte{0, 1}), words(observe.DKIM, observe.JWKS))},
+		{"code, two", tel, 2, universe(kinds(1), levels{1, 2, 4}, []byte{1, 2}, []byte{0})},
+		{"code, three", tel, 3, universe(kinds(1), levels{1, 2}, []byte{1}, []byte{0})},
+		{"stir, two", tel, 2, universe(kinds(2), levels{4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"stir and code, three", tel, 3, universe(slices.Concat(kinds(1), kinds(2)), levels{4}, []byte{1}, []byte{1})},
+		{"openid, two", mailto, 2, universe(kinds(3), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"openid and words, three", "acct:alice@op.example.org", 3, slices.Concat(universe(kinds(3), levels{4}, []byte{1}, []byte{0, 1}), words(observe.JWKS))},
+		{"smime, two", mailto, 2, universe(kinds(4), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"all that speaks for addresses, three", mailto, 3, slices.Concat(
+			universe(slices.Concat(kinds(0), kinds(3), kinds(4)), levels{4}, []byte{1}, []byte{1}), words(observe.DKIM, observe.JWKS))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, n, seen := newBench(t, c.id, c.universe), 0, make(map[possession.Level]int)
@@ -349,39 +487,82 @@ func TestR05LevelOfAllSmallSets(t *testing.T) {
 						for _, z := range c.universe[i+1+j+1:] {
 							b.check(x, y, z)
 							n++
+							seen[want([]statement{x, y, z})]++
 						}
 					}
 				}
 			}
-			t.Logf("%d sets, levels of pairs %v", n, seen)
-			if seen[possession.Level2] == 0 || seen[possession.Level1] == 0 || c.id[0] == 'm' && seen[possession.Level4] == 0 {
-				t.Errorf("levels of pairs %v: the sets show too little", seen)
+			t.Logf("%d sets, levels %v", n, seen)
+			if seen[possession.Level1] == 0 || len(seen) < 2 {
+				t.Errorf("levels %v: the sets show too little", seen)
 			}
 		})
 	}
 }
 
-// TestLevelProperties: in random sets of up to eight, order does not matter,
-// one more receipt never lowers the level, and one operator is never enough.
-func TestLevelProperties(t *testing.T) {
-	mail := []possession.Kind{possession.MailReply, possession.MailWitness}
-	all := universe(mail, []possession.Level{1, 2, 3, 4}, []byte{1, 2}, []byte{0, 1, 2})
-	b := newBench(t, "mailto:alice@example.org", all)
-	rapid.Check(t, func(rt *rapid.T) {
-		set := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, possession.MaxReceipts, rapid.ID[statement]).Draw(rt, "set")
-		level := b.level(set)
-		if level != want(set) {
-			rt.Fatalf("level %d, want %d", level, want(set))
+// TestR05LevelProperties: in random sets of up to eight of all kinds, order does
+// not matter, one more statement never lowers the level, no set of one operator
+// is believed, whatever observers publish, and of two operators none is where one
+// is barred.
+func TestR05LevelProperties(t *testing.T) {
+	for _, c := range []struct {
+		id    string
+		kinds []possession.Kind
+		words []statement
+	}{
+		{"mailto:alice@example.org", slices.Concat(families[0].kinds(), families[3].kinds(), families[4].kinds()), words(observe.DKIM, observe.JWKS)},
+		{"acct:alice@op.example.org", families[3].kinds(), words(observe.JWKS)},
+		{"tel:+14085550123", slices.Concat(families[1].kinds(), families[2].kinds()), nil},
+	} {
+		t.Run(c.id, func(t *testing.T) {
+			all := slices.Concat(universe(c.kinds, []possession.Level{1, 2, 3, 4}, []byte{1, 2}, []byte{0, 1, 2}), c.words)
+			b := newBench(t, c.id, all)
+			rapid.Check(t, func(rt *rapid.T) { b.properties(rt, all) })
+		})
+	}
+}
+
+func (b *bench) properties(rt *rapid.T, all []statement) {
+	set := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, possession.MaxReceipts, rapid.ID[statement]).Draw(rt, "set")
+	level := b.level(set)
+	if level != want(set) {
+		rt.Fatalf("level %d, want %d", level, want(set))
+	}
+	if other := b.level(rapid.Permutation(set).Draw(rt, "order")); other != level {
+		rt.Fatalf("level %d in another order, %d in this", other, level)
+	}
+	if n := len(set) - 1; n > 0 && b.level(set[:n]) > level {
+		rt.Fatal("one statement more lowers the level")
+	}
+	for _, operator := range []string{"a", "b"} {
+		// What one operator's provers say, beside every observer's word.
+		one := slices.DeleteFunc(slices.Clone(set), func(s statement) bool { return s.word == 0 && s.operator != operator })
+		if len(one) > 0 && b.level(one) != possession.Level1 {
+			rt.Fatalf("operator %s alone is believed", operator)
 		}
-		if other := b.level(rapid.Permutation(set).Draw(rt, "order")); other != level {
-			rt.Fatalf("level %d in another order, %d in this", other, level)
+	}
+	one := slices.DeleteFunc(slices.Clone(set), func(s statement) bool { return s.operator == "b" })
+	if len(one) > 0 && len(one) < len(set) {
+		barred := *b
+		barred.question.Barred = []registry.Operator{operatorOf(b.t, "op-"+worldtest.ProverB)}
+		var receipts []possession.Unverified
+		for _, x := range set {
+			receipts = append(receipts, b.receipts[x])
 		}
-		if n := len(set) - 1; n > 0 && b.level(set[:n]) > level {
-			rt.Fatal("one receipt more lowers the level")
+		if a, err := possession.Assess(barred.snapshot, receipts, barred.question); !errors.Is(err, possession.ErrDependent) {
+			rt.Fatalf("a barred operator's word is taken: level %d, %v", a.Level, err)
 		}
-		oneOperator := slices.DeleteFunc(slices.Clone(set), func(s statement) bool { return s.operator != "b" })
-		if len(oneOperator) > 0 && b.level(oneOperator) != possession.Level1 {
-			rt.Fatal("one operator alone is believed")
+		if barred.level(one) != possession.Level1 {
+			rt.Fatal("one operator is believed beside a barred one")
 		}
-	})
+	}
+}
+
+func operatorOf(t testing.TB, name string) registry.Operator {
+	t.Helper()
+	o, err := registry.ParseOperator(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
