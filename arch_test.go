@@ -51,13 +51,13 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
 		{
 			"internal/command",
-			"cmd/whither", "cmd/whither-dp", "cmd/whither-msp", "cmd/whither-prover",
+			"cmd/whither", "cmd/whither-dp", "cmd/whither-msp", "cmd/whither-observer", "cmd/whither-prover",
 			"cmd/whither-relay", "cmd/whither-monitor", "cmd/whither-witness",
 		},
 	},
@@ -115,7 +115,7 @@ var rules = house{
 		"internal/prover/bystir":          "internal/prover",
 		"internal/prover/bymail":          "internal/prover internal/prover/drain internal/smtpout",
 		"internal/prover/byopenid":        "internal/oidc internal/prover",
-		"internal/certfetch":            "internal/fetch",
+		"internal/certfetch":              "internal/fetch",
 		"internal/sipin":                  "internal/sipin/rtp internal/sipin/syntax",
 		"internal/observer":               "internal/endpoint internal/observer/resolver internal/pinned",
 		"internal/dp/server":              "internal/endpoint internal/pinned",
@@ -194,11 +194,12 @@ var rules = house{
 			"internal/dp/... internal/prover/... internal/sqlstore/... internal/world/... cosigner client",
 			"R5: who vouches for keys is nobody's DP, MSP or prover",
 		},
-		"internal/dp":        {"internal/world/... cosigner client", "R4: a DP holds no other party's role"},
-		"internal/dp/server": {"internal/sqlstore/... internal/dp/console", "the server decides nothing and stores nothing"},
-		"cmd/whither-dp":     {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
-		"cmd/whither-msp":    {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
-		"cmd/whither-prover": {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"internal/dp":          {"internal/world/... cosigner client", "R4: a DP holds no other party's role"},
+		"internal/dp/server":   {"internal/sqlstore/... internal/dp/console", "the server decides nothing and stores nothing"},
+		"cmd/whither-dp":       {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"cmd/whither-msp":      {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"cmd/whither-observer": {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
+		"cmd/whither-prover":   {"internal/world/... internal/simulate/... internal/bench/... testing/...", "a daemon carries no demonstration"},
 	},
 
 	// The lowest floor on which a package of the standard library may appear.
