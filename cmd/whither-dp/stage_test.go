@@ -42,8 +42,10 @@ type stage struct {
 	snapshot   *registry.Snapshot
 	dp         registry.PartyID
 	dir        string
+	address    string         // where the registry says that the DP is
 	holder     *pinned.Client // of people
 	asker      *pinned.Client // the back-end of an MSP
+	own        *pinned.Identity
 }
 
 func newStage(t *testing.T) *stage {
@@ -57,31 +59,36 @@ func newStage(t *testing.T) *stage {
 	for _, self := range f.Selfs {
 		self.Issued, self.Keys[0].From = since.Unix(), since.Unix()
 	}
-	s := &stage{t: t, federation: f, dp: worldtest.Party(t, worldtest.DP), dir: filepath.Join(t.TempDir(), "dp")}
+	s := &stage{t: t, federation: f, dp: worldtest.Party(t, worldtest.DP), dir: filepath.Join(t.TempDir(), "dp"), address: free(t)}
 	check(t, dp.MakeKeys(s.dir, s.dp, now))
 	keys, err := party.Load(s.dir)
 	check(t, err)
 	asker, err := pinned.Generate(worldtest.Party(t, worldtest.MSPA), now)
 	check(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	address := l.Addr().String()
-	check(t, l.Close())
-
 	self, pin, askerPin := f.Selfs[worldtest.DP], keys.TLS.Pin(), asker.Pin()
-	self.Endpoint, self.Pins, self.Keys[0].Public = "https://"+address, [][]byte{pin[:]}, keys.Sign.Public()
+	self.Endpoint, self.Pins, self.Keys[0].Public = "https://"+s.address, [][]byte{pin[:]}, keys.Sign.Public()
 	f.Selfs[worldtest.MSPA].Pins = [][]byte{askerPin[:]}
 	s.snapshot = f.Snapshot()
 	check(t, errors.Join(
 		os.Mkdir(filepath.Join(s.dir, "registry"), 0o700),
 		os.WriteFile(filepath.Join(s.dir, "registry", "registry.cose"), f.File(), 0o600),
 		os.WriteFile(filepath.Join(s.dir, "registry", "root.toml"), update.FormatRoot(f.Root), 0o600),
-		os.WriteFile(s.config(), fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\n", s.dp, address), 0o600),
+		os.WriteFile(s.config(), fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\n", s.dp, s.address), 0o600),
 	))
 	registered := func() *registry.Snapshot { return s.snapshot }
 	s.holder, s.asker = pinned.NewClient(registered, nil, time.Now), pinned.NewClient(registered, asker, time.Now)
+	s.own = asker
 	t.Cleanup(s.hangUp)
 	return s
+}
+
+// free returns an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	check(t, l.Close())
+	return l.Addr().String()
 }
 
 func check(t *testing.T, err error) {
@@ -101,6 +108,7 @@ func (s *stage) hangUp() {
 
 // person is somebody with a mapping on its way.
 type person struct {
+	name    string
 	csi     csi.ID
 	key     key.Private
 	request wire.SubmitRequest
@@ -116,17 +124,24 @@ type person struct {
 func (s *stage) person(name string) *person {
 	s.t.Helper()
 	address := name + "@example.org"
-	p := &person{csi: worldtest.CSI(s.t, "mailto:"+address), key: worldtest.Key(s.t, address)}
+	p := &person{name: name, csi: worldtest.CSI(s.t, "mailto:"+address), key: worldtest.Key(s.t, address)}
+	s.prepare(p, address, func(*mapping.Claims) {})
+	return p
+}
+
+// prepare makes a person's submission. seed names its random parts.
+func (s *stage) prepare(p *person, seed string, bend func(*mapping.Claims)) {
+	s.t.Helper()
 	holder := p.key.Public()
 	var o wire.DPOffer
 	check(s.t, s.holder.Call(s.t.Context(), s.dp, wire.PathOffers, "", wire.OfferRequest{CSI: csi.Clear{ID: p.csi}, Key: holder.Bytes()}, &o))
 	f := s.federation
-	c := f.Claims(p.csi, holder, address, worldtest.MSPA)
+	c := f.Claims(p.csi, holder, seed, worldtest.MSPA)
 	c.DPNonce = mapping.Nonce(o.Nonce)
+	bend(&c)
 	u := f.Propose(c, p.key, f.MailReceipts(p.csi, holder, f.Now))
 	p.claims, p.digest = u.Claims(), u.Digest()
 	p.request = wire.SubmitRequest{Offer: o.Offer, Bundle: wire.BundleOf(u.Bundle())}
-	return p
 }
 
 // submit sends a mapping, for the first time or again. An error means that
@@ -224,6 +239,12 @@ func (s *stage) start(as string, through ...string) *process {
 	if as == wholeProgram {
 		args = append(through, os.Args[0], "-config", s.config())
 	}
+	return s.launch(as, args...)
+}
+
+// launch starts a command in which the test binary is a DP.
+func (s *stage) launch(as string, args ...string) *process {
+	s.t.Helper()
 	p := &process{cmd: exec.Command(args[0], args[1:]...), serving: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"="+as)
 	out, err := p.cmd.StderrPipe()
