@@ -134,6 +134,7 @@ var rules = house{
 		"internal/simulate":               "internal/world",
 		"cmd/whither-dp":                  "internal/command",
 		"cmd/whither-msp":                 "internal/command",
+		"cmd/whither-observer":            "internal/command",
 		"cmd/whither-prover":              "internal/command",
 		"internal/bench":                  "internal/dp internal/world",
 	},

@@ -70,7 +70,7 @@ func (o *Observer) place(r wire.KeyRequest) (Place, error) {
 	case wire.KeysOfJWKS:
 		p = Place{Kind: observe.JWKS, Name: r.Name}
 	}
-	if !p.valid() || p.Kind == observe.JWKS && o.config.Sets == nil {
+	if !p.Valid() || p.Kind == observe.JWKS && o.config.Sets == nil {
 		return Place{}, ErrKind
 	}
 	return p, nil
@@ -193,6 +193,13 @@ func (o *Observer) findJWKS(ctx context.Context, p Place) ([]Sight, error) {
 // probeInterval is how often the resolver is probed.
 const probeInterval = time.Hour
 
+// Validates asks the resolver whether it validates, and can be believed.
+func (o *Observer) Validates(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return o.config.DNS.Validates(ctx, o.config.Signed)
+}
+
 // probeResolver finds out whether the resolver validates. One that does not, or
 // does not answer, has said nothing about DNSSEC.
 func (o *Observer) probeResolver(ctx context.Context, now time.Time) {
@@ -202,9 +209,7 @@ func (o *Observer) probeResolver(ctx context.Context, now time.Time) {
 	if !due {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	ok, err := o.config.DNS.Validates(ctx, o.config.Signed)
+	ok, err := o.Validates(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.probe.IsZero() || ok != o.validating {

@@ -143,7 +143,7 @@ func New(c Config) (*Observer, error) {
 		return nil, fmt.Errorf("observer: %d popular places, at most %d", len(c.Popular), maxPopular)
 	}
 	for _, p := range c.Popular {
-		if !p.valid() || p.Kind == observe.JWKS && c.Sets == nil {
+		if !p.Valid() || p.Kind == observe.JWKS && c.Sets == nil {
 			return nil, fmt.Errorf("observer: a popular place: %w", ErrKind)
 		}
 		o.popular[p.name()], o.pinned[p], o.next[p] = true, true, time.Time{}
@@ -231,8 +231,8 @@ type name struct {
 
 func (p Place) name() name { return name{p.Kind, p.Name} }
 
-// valid reports whether a place is in its one spelling.
-func (p Place) valid() bool {
+// Valid reports whether a place is in its one spelling.
+func (p Place) Valid() bool {
 	switch p.Kind {
 	case observe.DKIM:
 		return p.Selector != "" && dkim.ValidDomain(p.Name) && dkim.ValidDomain(p.record())
