@@ -51,20 +51,26 @@ func (d *Directory) Replace(ctx context.Context, v mapping.Verified, nonceUntil,
 	}
 	c := v.Claims()
 	return d.DB.Write(ctx, "replace", func(ctx context.Context, t *sqldb.Tx) error {
-		n, err := t.Affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
-			"WHERE id = $7 AND label = $8 AND digest = $9 AND expires > $10",
-			r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body, r.id[:], r.label[:], c.Predecessor[:], sqldb.Milliseconds(now))
-		if err != nil {
+		if err := replaceMapping(ctx, t, r, c.Predecessor, now); err != nil {
 			return err
 		}
-		if n == 0 {
-			return directory.ErrRaced
-		}
-		if err := useNonce(ctx, t, c.DPNonce, nonceUntil, now); err != nil {
-			return err
-		}
-		return note(ctx, t, directory.Replaced, now, r.id)
+		return useNonce(ctx, t, c.DPNonce, nonceUntil, now)
 	})
+}
+
+// replaceMapping puts r in the place of the mapping that it follows, or returns
+// ErrRaced.
+func replaceMapping(ctx context.Context, t *sqldb.Tx, r mappingRow, predecessor mapping.Digest, now time.Time) error {
+	n, err := t.Affect(ctx, "UPDATE mappings SET digest = $1, until = $2, expires = $3, generation = $4, key = $5, body = $6 "+
+		"WHERE id = $7 AND label = $8 AND digest = $9 AND expires > $10",
+		r.digest[:], r.until, r.expires, r.Generation, r.Key, r.Body, r.id[:], r.label[:], predecessor[:], sqldb.Milliseconds(now))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return directory.ErrRaced
+	}
+	return note(ctx, t, directory.Replaced, now, r.id)
 }
 
 // Renew implements [directory.Store].
@@ -138,7 +144,7 @@ func (d *Directory) Sweep(ctx context.Context, now time.Time, max int) (int, err
 			return len(expired), err
 		}
 	}
-	return len(expired), nil
+	return len(expired), d.sweepRecords(ctx, now, max)
 }
 
 // insertMapping adds a row, or returns ErrIDTaken. It looks itself whether the

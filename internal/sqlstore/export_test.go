@@ -85,10 +85,13 @@ var (
 // Empty removes all rows, and has the change feed begin anew.
 func (d *Directory) Empty(ctx context.Context) error {
 	return d.DB.Write(ctx, "empty", func(ctx context.Context, t *sqldb.Tx) error {
-		for _, table := range []string{"mappings", "tombstones", "nonces", "changes"} {
+		for _, table := range []string{"mappings", "tombstones", "nonces", "changes", "records"} {
 			if err := t.Exec(ctx, "DELETE FROM "+table); err != nil {
 				return err
 			}
+		}
+		if err := t.Exec(ctx, "UPDATE clock SET seen = 0, stood = 0"); err != nil {
+			return err
 		}
 		return t.Exec(ctx, "UPDATE feed SET seq = 0")
 	})

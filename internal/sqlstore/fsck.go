@@ -22,6 +22,7 @@ type Report struct {
 	Tombstones int
 	Nonces     int
 	Changes    int
+	Records    int
 	Refused    int      // mappings that judge refused; they are stored well
 	Problems   []string // the first hundred
 	Damaged    int      // all problems
@@ -42,7 +43,7 @@ func (r Report) Sound() bool { return r.Damaged == 0 }
 func (d *Directory) Fsck(ctx context.Context, judge func(mapping.Unverified) error) (Report, error) {
 	f := &fsck{d: d, judge: judge, told: make(map[mapping.ID]bool)}
 	err := d.DB.View(ctx, func(v sqldb.View) error {
-		for _, check := range []func(context.Context, sqldb.View) error{f.changes, f.mappings, f.tombstones, f.nonces, f.engine} {
+		for _, check := range []func(context.Context, sqldb.View) error{f.changes, f.mappings, f.tombstones, f.nonces, f.records, f.engine} {
 			if err := check(ctx, v); err != nil {
 				return err
 			}
@@ -179,6 +180,17 @@ func (f *fsck) tombstones(ctx context.Context, v sqldb.View) error {
 
 func (f *fsck) nonces(ctx context.Context, v sqldb.View) error {
 	return v.Each(ctx, func(row sqldb.Row) error { return row.Scan(&f.report.Nonces) }, "SELECT count(*) FROM nonces")
+}
+
+// records opens every record.
+func (f *fsck) records(ctx context.Context, v sqldb.View) error {
+	return v.Each(ctx, func(row sqldb.Row) error {
+		f.report.Records++
+		if _, err := f.d.openRecord(row); err != nil {
+			f.problem("%v", err)
+		}
+		return nil
+	}, "SELECT "+recordColumns+" FROM records")
 }
 
 // engine asks SQLite or its like about its own structures.

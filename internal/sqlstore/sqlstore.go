@@ -63,8 +63,11 @@ var _ directory.Store = (*Directory)(nil)
 //go:embed schema
 var steps embed.FS
 
-// tableMappings has the sealed rows.
-const tableMappings = "mappings"
+// The tables with sealed rows.
+const (
+	tableMappings = "mappings"
+	tableRecords  = "records"
+)
 
 // OpenDirectory opens a DP's database, and makes it if there is none. ctx
 // bounds the opening alone.
@@ -73,7 +76,7 @@ func OpenDirectory(ctx context.Context, o Options) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
-	s, err := sealed.Open(ctx, o, sealed.Schema{Role: "directory", Steps: schema, Table: tableMappings})
+	s, err := sealed.Open(ctx, o, sealed.Schema{Role: "directory", Steps: schema, Table: tableMappings, Also: []string{tableRecords}})
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ const (
 	Admitted  ChangeKind = 1
 	Replaced  ChangeKind = 2
 	Renewed   ChangeKind = 3
-	Withdrawn ChangeKind = 4
+	Withdrawn ChangeKind = 4 // ended before its time, by whomever
 	Expired   ChangeKind = 5
 )
 
@@ -112,6 +112,7 @@ type Due struct {
 // Every change is also put into the change feed, in the same transaction.
 type Store interface {
 	Reader
+	CaseStore
 	// Admit stores v as a new mapping and marks v's DP nonce used until the
 	// given time. saw lists the ids of the live mappings of its CSI on which
 	// the decision rests; if others live now, it returns ErrRaced. It returns

@@ -42,13 +42,14 @@ type Schema struct {
 	// Table has the sealed rows. Its columns id, label, generation, key and body
 	// are those of [vault.Place] and [vault.Sealed]; id is its primary key.
 	Table string
+	Also  []string // further ones
 }
 
 // Store is an open database.
 type Store struct {
-	DB    *sqldb.DB
-	Vault *vault.Vault
-	table string
+	DB     *sqldb.DB
+	Vault  *vault.Vault
+	tables []string
 }
 
 // Names in the table meta. The check of generation N is metaKEK followed by N.
@@ -82,7 +83,7 @@ func Open(ctx context.Context, o Options, schema Schema) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{DB: db, Vault: v, table: schema.Table}
+	s := &Store{DB: db, Vault: v, tables: append([]string{schema.Table}, schema.Also...)}
 	current := kekName(v.Current())
 	if have[metaRow] == "" || have[current] == "" {
 		err = db.Write(ctx, "note keys", func(ctx context.Context, t *sqldb.Tx) error {
@@ -119,6 +120,19 @@ func (s *Store) Close() error { return s.DB.Close() }
 // needed for backups alone.
 func (s *Store) Generations(ctx context.Context) ([]uint32, error) {
 	var used []uint32
+	for _, table := range s.tables {
+		some, err := s.generations(ctx, table)
+		if err != nil {
+			return nil, err
+		}
+		used = append(used, some...)
+	}
+	slices.Sort(used)
+	return slices.Compact(used), nil
+}
+
+func (s *Store) generations(ctx context.Context, table string) ([]uint32, error) {
+	var used []uint32
 	// From one to the next over the index: looking at every row would take long.
 	for after, more := int64(-1), true; more; {
 		err := s.DB.Each(ctx, func(r sqldb.Row) error {
@@ -130,7 +144,7 @@ func (s *Store) Generations(ctx context.Context) ([]uint32, error) {
 				used, after = append(used, uint32(*next)), *next
 			}
 			return nil
-		}, "SELECT min(generation) FROM "+s.table+" WHERE generation > $1", after)
+		}, "SELECT min(generation) FROM "+table+" WHERE generation > $1", after)
 		if err != nil {
 			return nil, fmt.Errorf("sealed: generations: %w", err)
 		}
@@ -154,6 +168,17 @@ func (s *Store) checkGenerations(ctx context.Context) error {
 // generation under the current one, and returns how many it looked at; fewer
 // than max means that none is left. What is sealed under the data keys stays.
 func (s *Store) Rewrap(ctx context.Context, max int) (int, error) {
+	looked := 0
+	for _, table := range s.tables {
+		n, err := s.rewrap(ctx, table, max-looked)
+		if looked += n; err != nil || looked >= max {
+			return looked, err
+		}
+	}
+	return looked, nil
+}
+
+func (s *Store) rewrap(ctx context.Context, table string, max int) (int, error) {
 	if max <= 0 {
 		return 0, nil
 	}
@@ -172,10 +197,10 @@ func (s *Store) Rewrap(ctx context.Context, max int) (int, error) {
 			return fmt.Errorf("%w: label", ErrCorrupt)
 		}
 		var err error
-		one.new, err = s.Vault.Rewrap(vault.Place{Table: s.table, Label: vault.Label(label), ID: one.id}, one.old)
+		one.new, err = s.Vault.Rewrap(vault.Place{Table: table, Label: vault.Label(label), ID: one.id}, one.old)
 		rows = append(rows, one)
 		return err
-	}, "SELECT id, label, generation, key FROM "+s.table+" WHERE generation < $1 OR generation > $1 LIMIT $2", s.Vault.Current(), max)
+	}, "SELECT id, label, generation, key FROM "+table+" WHERE generation < $1 OR generation > $1 LIMIT $2", s.Vault.Current(), max)
 	if err != nil {
 		return 0, fmt.Errorf("sealed: rewrap: %w", err)
 	}
@@ -185,7 +210,7 @@ func (s *Store) Rewrap(ctx context.Context, max int) (int, error) {
 	err = s.DB.Write(ctx, "rewrap", func(ctx context.Context, t *sqldb.Tx) error {
 		for _, r := range rows {
 			// A row that was written meanwhile has another key, and is passed over.
-			err := t.Exec(ctx, "UPDATE "+s.table+" SET generation = $1, key = $2 WHERE id = $3 AND key = $4",
+			err := t.Exec(ctx, "UPDATE "+table+" SET generation = $1, key = $2 WHERE id = $3 AND key = $4",
 				r.new.Generation, r.new.Key, r.id, r.old.Key)
 			if err != nil {
 				return err
