@@ -15,6 +15,7 @@ import (
 	"whither/internal/storetest/pgtest"
 	"whither/internal/world/worldtest"
 	"whither/mapping"
+	"whither/problem"
 )
 
 // TestFailover kills the primary of a PostgreSQL with a synchronous standby while
@@ -42,8 +43,16 @@ func TestFailover(t *testing.T) {
 		clients.Go(func() {
 			client := s.client()
 			for _, p := range waiting[i*people/submitters : (i+1)*people/submitters] {
-				for client.submit(ctx, p) != nil {
+				for {
+					err := client.submit(ctx, p)
+					if err == nil {
+						break
+					}
 					failed.Add(1)
+					var d problem.Document
+					if errors.As(err, &d) && d.Kind() != problem.Unavailable {
+						t.Errorf("an enrolment is refused: %v", err)
+					}
 					if ctx.Err() != nil {
 						t.Error("an enrolment is not admitted in time")
 						return

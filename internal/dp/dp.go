@@ -28,7 +28,9 @@ import (
 	"whither/internal/endpoint"
 	"whither/internal/offer"
 	"whither/internal/pinned"
+	"whither/internal/sqlstore/sqldb"
 	"whither/key"
+	"whither/problem"
 	"whither/registry"
 	"whither/registry/update"
 )
@@ -79,9 +81,20 @@ func New(c Config) (*DP, error) {
 		return nil, err
 	}
 	m := newMetrics(c.Registry, c.Now)
-	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: server.Kind, Observe: m.answers.Observe}
+	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: kindOf, Observe: m.answers.Observe}
 	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now)
 	return &DP{config: c, directory: d, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
+}
+
+// kindOf adds to the server's kinds what only the store's engine knows: that it
+// cannot be reached for now, or that a write shall be made again.
+func kindOf(err error) problem.Kind {
+	for _, soon := range []error{sqldb.ErrUnreachable, sqldb.ErrUncertain, sqldb.ErrReadOnly, sqldb.ErrClosed} {
+		if errors.Is(err, soon) {
+			return problem.Unavailable
+		}
+	}
+	return server.Kind(err)
 }
 
 // Serve answers on l, and operations on ops unless it is nil, and does due

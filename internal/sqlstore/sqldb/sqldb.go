@@ -166,8 +166,11 @@ func (d *DB) Each(ctx context.Context, scan func(Row) error, query string, args 
 	for n := 1; ; n++ {
 		begun := false
 		err := d.each(ctx, func(r Row) error { begun = true; return scan(r) }, query, args)
-		if err == nil || begun || n == maxRuns || ctx.Err() != nil || !d.dialect.lost(err) {
+		if err == nil || begun || ctx.Err() != nil || !d.dialect.lost(err) {
 			return err
+		}
+		if n == maxRuns {
+			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		pause(ctx, n)
 	}
