@@ -1,7 +1,13 @@
 package sqlstore_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"whither/internal/dp/directory"
 	"whither/internal/pgserver"
@@ -82,6 +88,45 @@ func TestBrokenConnections(t *testing.T) {
 	cutter, keys := pgtest.NewCutter(t, server), newKeys(t)
 	storetest.Connections(t, cutter, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
 		d := openDirectory(t, sqlstore.Options{URL: cutter.URL(t, pgtest.Schema(t, server)), Keys: keys, Fault: fault})
+		return d, func() { closeDirectory(t, d) }
+	})
+}
+
+// TestReleaseBefore runs the suite on a database that a newer release has
+// migrated by a step which only adds: this release goes on working beside it.
+func TestReleaseBefore(t *testing.T) {
+	server, keys := pgtest.Start(t), newKeys(t)
+	next := fstest.MapFS{}
+	files, err := filepath.Glob("schema/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	more, err := filepath.Glob("schema/postgres/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(slices.Clone(files), more...) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next[strings.TrimPrefix(name, "schema/")] = &fstest.MapFile{Data: b}
+	}
+	next[fmt.Sprintf("%04d.sql", len(files)+1)] = &fstest.MapFile{Data: fmt.Appendf(nil, "-- oldest: %d\n"+
+		"ALTER TABLE mappings ADD COLUMN since BIGINT NOT NULL DEFAULT 0;\n"+
+		"ALTER TABLE nonces ADD COLUMN kind SMALLINT;\n"+
+		"CREATE INDEX mappings_since ON mappings (since);\n"+
+		"CREATE TABLE more (id BYTEA NOT NULL PRIMARY KEY);\n", len(files))}
+	storetest.Directory(t, 0, func(t testing.TB, fault func(string) sqldb.Fault) (directory.Store, func()) {
+		u := pgtest.Schema(t, server)
+		newer, err := sqldb.Open(t.Context(), sqldb.Config{Options: sqldb.Options{URL: u}, Role: "directory", Schema: next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d := openDirectory(t, sqlstore.Options{URL: u, Keys: keys, Fault: fault})
 		return d, func() { closeDirectory(t, d) }
 	})
 }
