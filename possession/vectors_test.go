@@ -58,10 +58,11 @@ type setVector struct {
 }
 
 type report struct {
-	Level    uint8    `json:"level"`
-	Oldest   int64    `json:"oldest"`
-	Newest   int64    `json:"newest"`
-	Vouchers []string `json:"vouchers"` // prover, operator, kind
+	Level     uint8    `json:"level"`
+	Oldest    int64    `json:"oldest"`
+	Newest    int64    `json:"newest"`
+	Vouchers  []string `json:"vouchers"` // prover, operator, kind
+	Observers []string `json:"observers,omitempty"`
 }
 
 // hashFile is the form of hashes.json.
@@ -108,6 +109,8 @@ func kindOf(t testing.TB, err error) string {
 		{possession.ErrRepeated, "receipt-repeated"},
 		{possession.ErrUnfitKind, "evidence-kind"},
 		{possession.ErrKindUnknown, "evidence-kind"},
+		{possession.ErrRefusedKind, "evidence-kind"},
+		{possession.ErrNoIssuer, "evidence-kind"},
 		{possession.ErrNoReceipts, "receipt-set"},
 		{possession.ErrTooMany, "receipt-set"},
 	} {
@@ -199,7 +202,7 @@ func compose(t *testing.T) map[string][]byte {
 		}
 		sets[into].Vectors = append(sets[into].Vectors, v)
 	}
-	for _, c := range append(assessCases(), levelCases()...) {
+	for _, c := range slices.Concat(assessCases(), levelCases(), familyCases(), wordCases(), policyCases()) {
 		add(c)
 	}
 	all := malformed(t)
@@ -246,6 +249,9 @@ func reportOf(a possession.Assessment) *report {
 	r := &report{Level: uint8(a.Level), Oldest: a.Oldest.Unix(), Newest: a.Newest.Unix()}
 	for _, v := range a.Vouchers {
 		r.Vouchers = append(r.Vouchers, fmt.Sprintf("%s %s %s", v.Prover, v.Operator, v.Kind))
+	}
+	for _, o := range a.Observers {
+		r.Observers = append(r.Observers, o.String())
 	}
 	return r
 }
