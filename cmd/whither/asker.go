@@ -227,8 +227,12 @@ func answerRows(a client.Answer) [][]string {
 	return rows
 }
 
-// display is an address as its owner writes it.
+// display is an address as its owner writes it. A handle looks like an address
+// and is none, so its scheme stays.
 func display(id csi.ID) string {
+	if id.Scheme() == csi.Acct {
+		return id.Canonical()
+	}
 	_, rest, _ := strings.Cut(id.Canonical(), ":")
 	return rest
 }

@@ -396,7 +396,7 @@ func TestR15VerboseAndCompact(t *testing.T) {
 func TestR19HolderReplacesAndWithdraws(t *testing.T) {
 	f := start(t)
 	dir, own := filepath.Join(f.dir, "people", asker), asker+"@"+world.MailDomain
-	f.run(t, dir, 0, "keygen")
+	f.keygen(t, dir)
 	f.run(t, dir, 0, "enrol", own, "--msp", world.MSPB, "--desk", f.page)
 	if got := f.answers(t, own); got[0]["outcome"] != wire.OutcomeOne {
 		t.Fatalf("enrolled: %v", got[0]["outcome"])

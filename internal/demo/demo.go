@@ -38,6 +38,7 @@ const (
 	asker   = "alice"
 	address = holder + "@" + world.MailDomain
 	number  = "+41791234567"
+	handle  = "acct:" + holder + "@" + world.IdentityHost
 	nobody  = "nobody@" + world.MailDomain
 )
 
@@ -92,8 +93,8 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, forma
 // tell tells the story, step by step, with the very commands that a person
 // would type, and checks what each one says.
 func (d *demo) tell(ctx context.Context) error {
-	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\na DNS server, and the gateways of a telephone network. All sockets are real.",
-		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.MailDomain)
+	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\nan OpenID provider at %s, a DNS server, and the gateways of a telephone network.\nAll sockets are real.",
+		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.MailDomain, world.IdentityHost)
 	steps := []struct {
 		title string
 		do    func(context.Context) error
@@ -101,8 +102,9 @@ func (d *demo) tell(ctx context.Context) error {
 		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
 		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
 		{"The same person enrols a phone number elsewhere: two codes, by two operators, over two channels", d.enrolPhone},
-		{"The asker asks again, about both at once", d.ask},
-		{"Anyone can verify the mapping offline, with the registry's root alone", d.verify},
+		{"… and a handle, by signing in at the OpenID provider that gave it out", d.enrolHandle},
+		{"The asker asks again, about all at once", d.ask},
+		{"Anyone can verify the mappings offline, with the registry's root alone", d.verify},
 		{"A changed mapping is not believed", d.verifyChanged},
 		{"The holder replaces the mapping: registered, and not to be found", d.unlist},
 		{"… and withdraws it", d.withdraw},
@@ -222,6 +224,14 @@ func (d *demo) enrolPhone(ctx context.Context) error {
 	return err
 }
 
+func (d *demo) enrolHandle(ctx context.Context) error {
+	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", handle, "--msp", world.MSPC, "--tag", "Business", "--desk", d.world.Desk)
+	if err == nil && !strings.Contains(text, "evidence level 3") {
+		err = errors.New("it does not say that the evidence reaches level 3")
+	}
+	return err
+}
+
 func (d *demo) enrolAgain(ctx context.Context) error {
 	if err := d.enrol(ctx); err != nil {
 		return err
@@ -229,20 +239,20 @@ func (d *demo) enrolAgain(ctx context.Context) error {
 	return d.expect(ctx, wire.OutcomeOne)
 }
 
-// ask looks up the address and the number and checks each answer.
+// ask looks up the address, the number and the handle, and checks each answer.
 func (d *demo) ask(ctx context.Context) error {
-	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, number)
+	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, number, handle)
 	if err != nil {
 		return err
 	}
 	answers, _ := fields["answers"].([]any)
-	if len(answers) != 2 {
-		return fmt.Errorf("%d answers to two questions", len(answers))
+	if len(answers) != 3 {
+		return fmt.Errorf("%d answers to three questions", len(answers))
 	}
 	for i, want := range []struct {
 		csi, msp string
 		level    float64
-	}{{"mailto:" + address, world.MSPA, 4}, {"tel:" + number, world.MSPC, 2}} {
+	}{{"mailto:" + address, world.MSPA, 4}, {"tel:" + number, world.MSPC, 2}, {handle, world.MSPC, 3}} {
 		answer, _ := answers[i].(map[string]any)
 		mappings, _ := answer["mappings"].([]any)
 		if answer["outcome"] != wire.OutcomeOne || len(mappings) != 1 {
@@ -267,7 +277,18 @@ func (d *demo) verify(ctx context.Context) error {
 	if _, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, "--save", d.export()); err != nil {
 		return err
 	}
-	fields, _, err := d.command(ctx, d.askerDir, 0, "verify", d.export(), "--root", d.world.RootPath())
+	if err := d.verifyExport(ctx, d.export()); err != nil {
+		return err
+	}
+	byToken := d.world.Path("people", "handle.mapping")
+	if _, _, err := d.command(ctx, d.askerDir, 0, "lookup", handle, "--save", byToken); err != nil {
+		return err
+	}
+	return d.verifyExport(ctx, byToken)
+}
+
+func (d *demo) verifyExport(ctx context.Context, path string) error {
+	fields, _, err := d.command(ctx, d.askerDir, 0, "verify", path, "--root", d.world.RootPath())
 	if err == nil && fields["verified"] != true {
 		err = errors.New("it does not say so")
 	}
@@ -426,4 +447,6 @@ func (d *demo) invite() {
 	d.say("  %s --dir %s list", whither, d.holderDir)
 	d.say("  %s --dir %s keygen", whither, d.askerDir)
 	d.say("  %s --dir %s enrol %s@%s --msp %s", whither, d.askerDir, asker, world.MailDomain, world.MSPB)
+	d.say("\n  # or a handle: sign in with a browser, with the password that stands at %s", d.world.Desk)
+	d.say("  %s --dir %s enrol acct:%s@%s --msp %s", whither, d.askerDir, asker, world.IdentityHost, world.MSPB)
 }
