@@ -128,7 +128,7 @@ var rules = house{
 		"internal/storetest":              "internal/storetest/pgtest internal/world/worldtest",
 		"internal/doctor":                 "internal/dp internal/msp internal/prover/daemon",
 		"internal/demo":                   "internal/world",
-		"internal/world":                  "internal/dp internal/monitor internal/msp internal/prover/daemon internal/world/desk internal/world/idp internal/world/mailnet internal/world/phonenet",
+		"internal/world":                  "internal/dp internal/monitor internal/msp internal/observer/daemon internal/prover/daemon internal/world/desk internal/world/idp internal/world/mailnet internal/world/phonenet",
 		"internal/world/around":           "internal/world/desk internal/world/mailnet internal/world/phonenet",
 		"internal/world/worldtest":        "internal/world",
 		"internal/simulate":               "internal/world",

@@ -28,6 +28,8 @@ func (w *World) members() []*member {
 		{name: DP, role: registry.RoleDP, operator: "registrar.example", make: w.makeDP, open: w.openDP},
 		{name: ProverA, role: registry.RoleProver, operator: "notary-a.example", make: w.makeProver, open: w.openProver},
 		{name: ProverB, role: registry.RoleProver, operator: "notary-b.example", make: w.makeProver, open: w.openProver},
+		{name: ObserverA, role: registry.RoleObserver, operator: "watch-a.example", make: w.makeObserver, open: w.openObserver},
+		{name: ObserverB, role: registry.RoleObserver, operator: "watch-b.example", make: w.makeObserver, open: w.openObserver},
 		{name: MSPA, role: registry.RoleMSP, operator: "messenger-a.example", bit: &bitA, make: w.makeMSP, open: w.openMSP},
 		{name: MSPB, role: registry.RoleMSP, operator: "messenger-b.example", bit: &bitB, make: w.makeMSP, open: w.openMSP},
 		{name: MSPC, role: registry.RoleMSP, operator: "messenger-c.example", bit: &bitC, make: w.makeMSP, open: w.openMSP},

@@ -1,7 +1,7 @@
 // Package world runs a whole small federation in one process, with real
 // sockets on loopback: a DNS server and a mail provider of the outside world,
-// two provers of different operators, two MSPs, and a DP, each from a folder
-// of its own as its daemon would be. The demo is a world; tests give it a
+// two provers and two observers of different operators, MSPs, and a DP, each from
+// a folder of its own as its daemon would be. The demo is a world; tests give it a
 // clock of their own and let writes fail.
 //
 //	bob's folder ──▶ MSP A ─┐                     ┌─ MSP B ◀── alice's folder
@@ -33,6 +33,7 @@ import (
 	"whither/internal/endpoint"
 	"whither/internal/keyfile"
 	"whither/internal/msp"
+	"whither/internal/observer"
 	"whither/internal/party"
 	"whither/internal/prover/daemon"
 	"whither/internal/sqlstore"
@@ -53,6 +54,9 @@ const (
 	MSPC    = "msp-c.example"
 	ProverA = "prover-a.example"
 	ProverB = "prover-b.example"
+	// ObserverA and ObserverB say which keys are published.
+	ObserverA = "observer-a.example"
+	ObserverB = "observer-b.example"
 	// MailDomain is the domain of the world's mail provider.
 	MailDomain = "example.org"
 	// IdentityHost is the host of the OpenID provider where the same people sign
@@ -101,6 +105,7 @@ type World struct {
 	root    key.Private
 	dp      *dp.DP
 	provers []*daemon.Prover
+	watch   []*observer.Observer
 	msps    map[string]*msp.MSP
 	parties []*member
 	record  registry.Record
@@ -209,6 +214,9 @@ func (w *World) Step(ctx context.Context) error {
 	}
 	for _, p := range w.provers {
 		err = errors.Join(err, p.Step(ctx, now))
+	}
+	for _, o := range w.watch {
+		err = errors.Join(err, o.Step(ctx, now))
 	}
 	return err
 }
