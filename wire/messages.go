@@ -299,7 +299,14 @@ type ChallengeStatus struct {
 	Receipt  Bytes  `cbor:"receipt,omitempty" json:"receipt,omitempty"`
 	Artefact Bytes  `cbor:"artefact,omitempty" json:"artefact,omitempty"` // the raw reply
 	Nonce    Bytes  `cbor:"nonce,omitempty" json:"nonce,omitempty"`       // the whole challenge nonce, 48 bytes
+	SIM      string `cbor:"sim,omitempty" json:"sim,omitempty"`           // proved, of a number: what its operator said of the SIM card
 }
+
+// What an operator said of a number's SIM card before evidence counted.
+const (
+	SIMUnchanged = "unchanged" // for as long as the prover asks for
+	SIMUnknown   = "unknown"   // the operator does not say, or none was asked
+)
 
 // ObservationRequest asks a second prover to check an artefact against what it
 // sees published itself.
@@ -315,7 +322,8 @@ type ObservationRequest struct {
 
 // Observation is the second prover's receipt.
 type Observation struct {
-	Receipt Bytes `cbor:"receipt" json:"receipt"`
+	Receipt Bytes  `cbor:"receipt" json:"receipt"`
+	SIM     string `cbor:"sim,omitempty" json:"sim,omitempty"` // of a number, as in ChallengeStatus
 }
 
 // Where keys are published.

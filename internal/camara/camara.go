@@ -1,25 +1,22 @@
-// Package camara speaks to mobile operators in the manner of the CAMARA APIs:
-// one-time codes (OTPValidation, POST send-code and validate-code). The
+// Package camara speaks to mobile operators in the manner of the CAMARA APIs.
+//
+// One-time codes ([OTP]: OTPValidation, POST send-code and validate-code): the
 // operator draws the code, sends it and compares it, so that a prover never
 // knows it before the holder types it. The same interface serves a gateway
 // that speaks the code in a call, at a base URL of its own.
+//
+// Changes of SIM cards ([SIM]: SIM Swap, POST check): whether a number came to
+// another card not long ago, which is how numbers are stolen.
 //
 // It promises bounded requests, and errors that hold no number and no code.
 // It does not decide how many codes may be sent: the prover's caps do.
 package camara
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
-	"time"
 
 	"whither/csi"
 )
@@ -41,33 +38,16 @@ const MaxText = 160
 const Placeholder = "{{code}}"
 
 // OTP is one operator's service for one channel.
-type OTP struct {
-	base   string
-	token  string
-	client *http.Client
-}
-
-const (
-	timeout  = 10 * time.Second
-	maxBody  = 16 << 10
-	maxToken = 4 << 10
-)
+type OTP struct{ service }
 
 // NewOTP returns the service at a base URL, to which token signs the prover
 // in. Plain http is for loopback alone.
 func NewOTP(base, token string) (*OTP, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.User != nil {
-		return nil, errors.New("camara: base URL is not one")
+	s, err := newService(base, token)
+	if err != nil {
+		return nil, err
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	if loopback := err == nil && ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
-		return nil, errors.New("camara: base URL is neither https nor on loopback")
-	}
-	if token == "" || len(token) > maxToken {
-		return nil, errors.New("camara: no token")
-	}
-	return &OTP{base: strings.TrimSuffix(base, "/"), token: token, client: &http.Client{Timeout: timeout}}, nil
+	return &OTP{s}, nil
 }
 
 // String never shows the token.
@@ -85,10 +65,6 @@ type sendAnswer struct {
 type validateRequest struct {
 	AuthenticationID string `json:"authenticationId"`
 	Code             string `json:"code"`
-}
-
-type problem struct {
-	Code string `json:"code"`
 }
 
 // Send has the operator send text, in which it puts a code for [Placeholder],
@@ -110,54 +86,4 @@ func (o *OTP) Send(ctx context.Context, to csi.ID, text string) (id string, err 
 // Validate asks the operator whether code is the one that it sent under id.
 func (o *OTP) Validate(ctx context.Context, id, code string) error {
 	return o.call(ctx, "/validate-code", validateRequest{AuthenticationID: id, Code: code}, nil)
-}
-
-func (o *OTP) call(ctx context.Context, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("camara: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.base+path, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("camara: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+o.token)
-	resp, err := o.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		return refusal(resp.StatusCode, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%w: no JSON", ErrUnavailable)
-	}
-	return nil
-}
-
-// refusal reads CAMARA's error codes.
-func refusal(status int, body []byte) error {
-	var p problem
-	_ = json.Unmarshal(body, &p) // a body without a code is no code that we know
-	switch {
-	case strings.HasSuffix(p.Code, ".INVALID_OTP"):
-		return ErrCode
-	case strings.HasSuffix(p.Code, ".VERIFICATION_EXPIRED"):
-		return ErrExpired
-	case strings.HasSuffix(p.Code, ".VERIFICATION_FAILED"), strings.HasSuffix(p.Code, ".MAX_OTP_CODES_EXCEEDED"):
-		return ErrTries
-	case strings.HasSuffix(p.Code, ".PHONE_NUMBER_NOT_ALLOWED"), strings.HasSuffix(p.Code, ".PHONE_NUMBER_BLOCKED"):
-		return ErrNotAllowed
-	default:
-		return fmt.Errorf("%w: status %d", ErrUnavailable, status)
-	}
 }

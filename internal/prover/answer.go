@@ -112,14 +112,23 @@ func (p *Prover) prove(ctx context.Context, c Challenge, judge func(context.Cont
 	if err := p.listed(now); err != nil {
 		return Proof{}, err
 	}
-	f, err := judge(ctx, now)
+	// Before the judgement, since some answers can be compared once; but the word
+	// is for nobody's ears who does not answer rightly.
+	sim, err := p.simOf(ctx, c.CSI, now)
 	if err != nil {
 		return Proof{}, err
+	}
+	f, err := judge(ctx, now)
+	switch {
+	case err != nil:
+		return Proof{}, err
+	case sim.changed:
+		return Proof{}, ErrSIMChanged
 	}
 	receipt, err := p.receipt(f, possession.Receipt{
 		Purpose: c.Purpose, Subject: possession.SubjectOf(c.CSI, c.Holder), Kind: c.Kind, Signed: now,
 	})
-	return Proof{Receipt: receipt, Artefact: f.Artefact}, err
+	return Proof{Receipt: receipt, Artefact: f.Artefact, SIM: sim.text(c.CSI)}, err
 }
 
 // receipt completes a receipt by what was found, and signs it.
@@ -146,7 +155,7 @@ func (p *Prover) refuse(ctx context.Context, c Challenge, why error) error {
 	switch {
 	case kind == "", kind == problem.Internal, kind == problem.Malformed:
 		return why
-	case kind == problem.ChallengeExpired, kind == problem.ChallengeFailed:
+	case kind == problem.ChallengeExpired, kind == problem.ChallengeFailed, kind == problem.SIMChanged:
 		r.Effect = Ending
 	case Passing(kind):
 		r.Effect = Noted

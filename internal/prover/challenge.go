@@ -198,6 +198,7 @@ func (p *Prover) status(ctx context.Context, _ endpoint.Caller, r wire.StatusReq
 	switch c.State {
 	case Proved:
 		answer.State, answer.Receipt, answer.Artefact, answer.Nonce = wire.ChallengeProved, c.Receipt, c.Artefact, c.Nonce[:]
+		answer.SIM = c.SIM
 	case Failed:
 		answer.State = wire.ChallengeFailed
 	case Waiting:

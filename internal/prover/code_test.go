@@ -29,7 +29,8 @@ var digits = regexp.MustCompile(`[0-9]{8}`)
 // distinct operators have.
 type phones struct {
 	*federation
-	net *phonenet.Network
+	net      *phonenet.Network
+	operator *phonenet.Operator // of numbers in Switzerland
 }
 
 func startPhones(t *testing.T, bend func(*prover.Config)) *phones {
@@ -38,6 +39,11 @@ func startPhones(t *testing.T, bend func(*prover.Config)) *phones {
 	p.net = phonenet.New(func() time.Time { return p.clock.now() })
 	t.Cleanup(func() { must(t, p.net.Close()) })
 	p.net.Connect(number)
+	var err error
+	p.operator, err = p.net.AddOperator(t.Context(), "+41")
+	must(t, err)
+	sim, err := camara.NewSIM(p.operator.URL(), p.operator.Token())
+	must(t, err)
 	p.federation = start(t, func(c *prover.Config) {
 		couriers := make(map[possession.Kind]bycode.Courier)
 		for kind, channel := range map[possession.Kind]phonenet.Channel{
@@ -50,6 +56,7 @@ func startPhones(t *testing.T, bend func(*prover.Config)) *phones {
 			couriers[kind] = otp
 		}
 		c.Methods = append(c.Methods, bycode.Method(couriers))
+		c.SIM = camara.Operators{{Prefix: "+41", SIM: sim}}
 		if bend != nil {
 			bend(c)
 		}

@@ -146,7 +146,7 @@ func (m *memory) Prove(ctx context.Context, id prover.ID, proof prover.Proof) er
 	if len(proof.Receipt) == 0 || len(proof.Artefact) == 0 || len(proof.Artefact) > prover.MaxArtefact {
 		m.complain("proof with %d and %d bytes", len(proof.Receipt), len(proof.Artefact))
 	}
-	proof = prover.Proof{Receipt: bytes.Clone(proof.Receipt), Artefact: bytes.Clone(proof.Artefact)}
+	proof.Receipt, proof.Artefact = bytes.Clone(proof.Receipt), bytes.Clone(proof.Artefact)
 	return m.change(ctx, "prove", id, func(c *prover.Challenge) error { return c.Prove(proof) })
 }
 

@@ -21,6 +21,7 @@ type metrics struct {
 	verdicts   *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	limits     *prometheus.CounterVec
+	sims       *prometheus.CounterVec
 	swept      prometheus.Counter
 	registry   prometheus.GaugeFunc
 }
@@ -38,6 +39,8 @@ func newMetrics(r Registry, now func() time.Time) *metrics {
 		deliveries: counter("deliveries_total", "Attempts to deliver a stored challenge by outcome: ok, later, or refused.", "outcome"),
 		limits: counter("limited_total",
 			"Challenges refused by a cap: total, csi, domain, country, or key. Alarm on domain and country: it may be toll fraud.", "cap"),
+		sims: counter("sim_checks_total",
+			"Questions about SIM cards by outcome: unchanged, changed, not-offered, unavailable; not-asked: no operator is set. Alarm on changed.", "outcome"),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "whither", Subsystem: "prover", Name: "swept_total", Help: "Challenges removed at their end.",
 		}),
@@ -69,5 +72,5 @@ func (m *metrics) limited(err error) {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return append(m.answers.Metrics(), m.challenges, m.verdicts, m.deliveries, m.limits, m.swept, m.registry)
+	return append(m.answers.Metrics(), m.challenges, m.verdicts, m.deliveries, m.limits, m.sims, m.swept, m.registry)
 }

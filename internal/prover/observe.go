@@ -54,10 +54,17 @@ func (p *Prover) observe(ctx context.Context, _ endpoint.Caller, r wire.Observat
 	if err != nil {
 		return wire.Observation{}, err
 	}
+	sim, err := p.simOf(ctx, r.CSI.ID, now)
+	if err != nil {
+		return wire.Observation{}, err
+	}
+	if sim.changed {
+		return wire.Observation{}, ErrSIMChanged
+	}
 	receipt, err := p.receipt(f, possession.Receipt{
 		Purpose: purpose, Subject: possession.SubjectOf(r.CSI.ID, holder), Kind: kind, Signed: now,
 	})
-	return wire.Observation{Receipt: receipt}, err
+	return wire.Observation{Receipt: receipt, SIM: sim.text(r.CSI.ID)}, err
 }
 
 // mayWitness checks that the challenger is an active prover, and of another

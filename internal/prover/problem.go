@@ -31,6 +31,8 @@ var table = [...]struct {
 	{ErrOwnOperator, problem.ChallengerDependent},
 	{ErrUnlisted, problem.Unavailable},
 	{ErrMethod, problem.Internal},
+	{ErrSIMChanged, problem.SIMChanged},
+	{ErrSIMSilent, problem.Unavailable},
 	{endpoint.ErrRegistryStale, problem.Registry},
 	{ErrIncumbent, problem.ReceiptForeign},
 }

@@ -29,6 +29,7 @@ var sentinels = map[string]error{
 	"prover.ErrExpired": prover.ErrExpired, "prover.ErrFailed": prover.ErrFailed, "prover.ErrStale": prover.ErrStale,
 	"prover.ErrChallenger": prover.ErrChallenger, "prover.ErrOwnOperator": prover.ErrOwnOperator, "prover.ErrBusy": prover.ErrBusy,
 	"prover.ErrUnlisted": prover.ErrUnlisted, "prover.ErrIncumbent": prover.ErrIncumbent, "prover.ErrTooLarge": prover.ErrTooLarge,
+	"prover.ErrSIMChanged": prover.ErrSIMChanged, "prover.ErrSIMSilent": prover.ErrSIMSilent,
 	"prover.ErrMethod": prover.ErrMethod, "prover.ErrLater": prover.ErrLater,
 
 	"bymail.ErrBounce": bymail.ErrBounce,

@@ -54,6 +54,7 @@ import (
 	"slices"
 	"time"
 
+	"whither/csi"
 	"whither/internal/endpoint"
 	"whither/internal/limit"
 	"whither/internal/pinned"
@@ -100,6 +101,11 @@ type Config struct {
 	// Methods are the ways to prove possession that this prover knows; no two
 	// have a kind in common.
 	Methods []Method
+	// SIM is asked before evidence for a telephone number counts; nil: nobody is.
+	// SIMAge is how long the SIM card must have been the number's; zero:
+	// DefaultSIMAge.
+	SIM    SIM
+	SIMAge time.Duration
 	// Limits are caps on challenges; zero: limit.DefaultBounds. Holders who show their
 	// mapping have the same again.
 	Limits limit.Bounds
@@ -119,6 +125,7 @@ type Prover struct {
 	caps        *limit.Caps   // of everybody
 	incumbents  *limit.Caps   // of holders who showed their mapping
 	observing   chan struct{} // one element for each observation under way
+	sims        sims
 	metrics     *metrics
 	handler     http.Handler
 }
@@ -133,7 +140,7 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 	p := &Prover{
 		config: c, challengers: make(map[possession.Kind]Challenger), witnesses: make(map[possession.Kind]Witness),
 		caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
-		metrics: newMetrics(c.Registry, c.Now),
+		sims: sims{said: make(map[csi.ID]simWord)}, metrics: newMetrics(c.Registry, c.Now),
 	}
 	for _, m := range c.Methods {
 		if err := errors.Join(add(p.challengers, m.Challengers), add(p.witnesses, m.Witnesses)); err != nil {
@@ -169,6 +176,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !c.Limits.Valid() {
 		return c, errors.New("prover: every limit is at least 1")
+	}
+	if c.SIMAge == 0 {
+		c.SIMAge = DefaultSIMAge
 	}
 	if c.Tick == 0 {
 		c.Tick = 5 * time.Second

@@ -87,6 +87,7 @@ type Challenge struct {
 type Proof struct {
 	Receipt  []byte
 	Artefact []byte // the raw evidence
+	SIM      string // what its operator says of a number's SIM card, as in wire.ChallengeStatus
 }
 
 // Refusal says why an answer or a delivery is refused and what follows.

@@ -25,6 +25,7 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/possession"
 	"whither/problem"
+	"whither/wire"
 )
 
 // stores are the implementations that the contract is tested on.
@@ -90,6 +91,7 @@ func sample(t testing.TB, name string, started time.Time) prover.Challenge {
 		CSI: worldtest.CSI(t, "mailto:alice@example.org"), Holder: worldtest.Key(t, "holder").Public(),
 		Nonce:   [possession.NonceSize]byte(append(nonce[:], nonce[:16]...)),
 		Started: started, Expires: started.Add(prover.Life), State: prover.Waiting, Next: started.Add(time.Minute),
+		Memo: "memo of " + name, Incumbent: id[0]%2 == 0,
 	}
 }
 
@@ -98,9 +100,9 @@ func diff(want, got prover.Challenge) string { return cmp.Diff(fields(want), fie
 
 // fields lists a challenge for a comparison; a challenge itself prints nothing.
 func fields(c prover.Challenge) string {
-	return fmt.Sprintf("%x %x %d %d %s %x %x %d %d state %d problem %q tries %d delivered %t attempts %d next %d %x %x",
+	return fmt.Sprintf("%x %x %d %d %s %x %x %d %d state %d problem %q tries %d delivered %t attempts %d next %d %x %x sim %q memo %q incumbent %t",
 		c.ID, c.Mailbox, c.Kind, c.Purpose, c.CSI.Canonical(), c.Holder.Bytes(), c.Nonce, c.Started.UnixMilli(), c.Expires.UnixMilli(),
-		c.State, c.Problem, c.Tries, c.Delivered, c.Attempts, c.Next.UnixMilli(), c.Receipt, c.Artefact)
+		c.State, c.Problem, c.Tries, c.Delivered, c.Attempts, c.Next.UnixMilli(), c.Receipt, c.Artefact, c.SIM, c.Memo, c.Incumbent)
 }
 
 // check fails the test unless the store holds want.
@@ -390,7 +392,7 @@ func TestStoreSurvives(t *testing.T) {
 	s := openSQL(t, dir, nil)
 	c := sample(t, "durable", epoch)
 	must(t, s.Start(t.Context(), c))
-	p := prover.Proof{Receipt: []byte("receipt"), Artefact: []byte("From: alice@example.org")}
+	p := prover.Proof{Receipt: []byte("receipt"), Artefact: []byte("From: alice@example.org"), SIM: wire.SIMUnchanged}
 	must(t, s.Prove(t.Context(), c.ID, p))
 	must(t, c.Prove(p))
 	must(t, s.Close())
@@ -403,7 +405,7 @@ func TestStoreSurvives(t *testing.T) {
 		b := read(t, name)
 		for what, secret := range map[string]string{
 			"an address": "alice", "a domain": "example.org", "an id": string(c.ID[:]), "a mailbox": string(c.Mailbox[:]),
-			"a nonce": string(c.Nonce[:]), "a key": string(c.Holder.Bytes()),
+			"a nonce": string(c.Nonce[:]), "a memo": c.Memo, "a key": string(c.Holder.Bytes()),
 		} {
 			if strings.Contains(string(b), secret) {
 				t.Errorf("%s holds %s in clear", filepath.Base(name), what)

@@ -82,6 +82,7 @@ type challengeBody struct {
 	Artefact  []byte                     `cbor:"15,keyasint"`
 	Memo      string                     `cbor:"16,keyasint,omitempty"`
 	Incumbent bool                       `cbor:"17,keyasint,omitempty"`
+	SIM       string                     `cbor:"18,keyasint,omitempty"`
 }
 
 // maxChallenge bounds a body: the artefact, the receipt, the memo, and 2 KiB for
@@ -120,7 +121,7 @@ func (p *Store) seal(c prover.Challenge) (challengeRow, error) {
 	body, err := canon.Marshal(challengeBody{
 		ID: c.ID, Mailbox: c.Mailbox, Kind: c.Kind, Purpose: c.Purpose, CSI: csi.Clear{ID: c.CSI}, Holder: c.Holder,
 		Nonce: c.Nonce, State: c.State, Problem: c.Problem, Tries: c.Tries, Delivered: c.Delivered, Attempts: c.Attempts,
-		Next: sqldb.Milliseconds(c.Next), Receipt: c.Receipt, Artefact: c.Artefact, Memo: c.Memo, Incumbent: c.Incumbent,
+		Next: sqldb.Milliseconds(c.Next), Receipt: c.Receipt, Artefact: c.Artefact, Memo: c.Memo, Incumbent: c.Incumbent, SIM: c.SIM,
 	})
 	if err != nil {
 		return challengeRow{}, fmt.Errorf("proverstore: %w", err)
@@ -158,7 +159,7 @@ func (p *Store) scan(row sqldb.Row) (prover.Challenge, error) {
 		ID: b.ID, Mailbox: b.Mailbox, Kind: b.Kind, Purpose: b.Purpose, CSI: b.CSI.ID, Holder: b.Holder, Nonce: b.Nonce,
 		Started: sqldb.Time(r.started), Expires: sqldb.Time(r.expires), State: b.State, Problem: b.Problem, Tries: b.Tries,
 		Memo: b.Memo, Incumbent: b.Incumbent, Delivered: b.Delivered, Attempts: b.Attempts, Next: sqldb.Time(b.Next),
-		Proof: prover.Proof{Receipt: b.Receipt, Artefact: b.Artefact},
+		Proof: prover.Proof{Receipt: b.Receipt, Artefact: b.Artefact, SIM: b.SIM},
 	}, nil
 }
 

@@ -1,9 +1,12 @@
 // Package phonenet is the telephone network of a small outside world: phones
-// whose messages and calls a person can read, and the gateways of operators
-// that send one-time codes to them, in the manner of CAMARA's OTPValidation.
+// whose messages and calls a person can read, the gateways of operators that
+// send one-time codes to them, in the manner of CAMARA's OTPValidation, and
+// operators that say whether a SIM card was changed, in the manner of its SIM
+// Swap.
 //
-// Every gateway has sockets, tokens and codes of its own. It can be told to
-// misbehave: to refuse a number, to be down. All sockets are on 127.0.0.1.
+// Every gateway and operator has sockets, tokens and state of its own, and holds
+// its callers to the API's contract. It can be told to misbehave: to refuse a
+// number, to be down. All sockets are on 127.0.0.1.
 package phonenet
 
 import (
@@ -15,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -51,7 +53,8 @@ type Network struct {
 	mu       sync.Mutex
 	phones   map[string][]Item
 	arrived  chan struct{} // closed and made anew when something arrives
-	gateways []*Gateway
+	services []*service
+	changed  map[string]time.Time // SIM cards, by number
 }
 
 // New returns a network without phones. now nil: the system's clock.
@@ -59,7 +62,7 @@ func New(now func() time.Time) *Network {
 	if now == nil {
 		now = time.Now //nolint:forbidigo // the clock where none is handed in
 	}
-	return &Network{now: now, phones: make(map[string][]Item), arrived: make(chan struct{})}
+	return &Network{now: now, phones: make(map[string][]Item), arrived: make(chan struct{}), changed: make(map[string]time.Time)}
 }
 
 // Connect gives a number, +E.164, to a new phone.
@@ -123,14 +126,14 @@ func (n *Network) deliver(number string, i Item) error {
 	return nil
 }
 
-// Close stops every gateway.
+// Close stops every gateway and operator.
 func (n *Network) Close() error {
 	n.mu.Lock()
-	gateways := n.gateways
+	services := n.services
 	n.mu.Unlock()
 	var err error
-	for _, g := range gateways {
-		err = errors.Join(err, g.close())
+	for _, s := range services {
+		err = errors.Join(err, s.close())
 	}
 	return err
 }
@@ -145,17 +148,12 @@ const (
 
 // Gateway is an operator's service that sends codes over one channel.
 type Gateway struct {
-	network *Network
+	service
 	name    string
 	channel Channel
-	token   string
-	server  *http.Server
-	url     string
-	done    chan error
 
 	mu     sync.Mutex
 	sent   map[string]*sent
-	down   bool
 	refuse map[string]bool
 }
 
@@ -168,30 +166,20 @@ type sent struct {
 
 // AddGateway starts a gateway; name is what phones show as sender.
 func (n *Network) AddGateway(ctx context.Context, name string, c Channel) (*Gateway, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("phonenet: %w", err)
-	}
 	token, err := random(16)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
 	g := n.NewGateway(name, c, token)
-	g.url, g.done = "http://"+l.Addr().String(), make(chan error, 1)
-	g.server = &http.Server{Handler: g.Handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
-	go func() { g.done <- g.server.Serve(l) }()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.gateways = append(n.gateways, g)
-	return g, nil
+	return g, g.listen(ctx, g.Handler())
 }
 
 // NewGateway returns a gateway without a socket of its own, for a server that
 // mounts its Handler and gives its customer the token.
 func (n *Network) NewGateway(name string, c Channel, token string) *Gateway {
 	return &Gateway{
-		network: n, name: name, channel: c, token: token, sent: make(map[string]*sent), refuse: make(map[string]bool),
+		service: service{network: n, token: token}, name: name, channel: c,
+		sent: make(map[string]*sent), refuse: make(map[string]bool),
 	}
 }
 
@@ -211,57 +199,11 @@ func random(bytes int) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// URL and Token are what a customer of the gateway is given.
-func (g *Gateway) URL() string { return g.url }
-
-// Token signs the customer in.
-func (g *Gateway) Token() string { return g.token }
-
-// SetDown makes the gateway answer every request with 503, or no more.
-func (g *Gateway) SetDown(down bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.down = down
-}
-
 // Refuse makes the gateway send no codes to a number.
 func (g *Gateway) Refuse(number string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refuse[number] = true
-}
-
-func (g *Gateway) close() error {
-	err := g.server.Close()
-	if served := <-g.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
-}
-
-func (g *Gateway) authenticated(h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		down := g.down
-		g.mu.Unlock()
-		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		switch {
-		case down:
-			fail(w, http.StatusServiceUnavailable, "UNAVAILABLE")
-		case subtle.ConstantTimeCompare([]byte(got), []byte(g.token)) != 1:
-			fail(w, http.StatusUnauthorized, "UNAUTHENTICATED")
-		default:
-			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
-			h(w, r)
-		}
-	}
-}
-
-// fail answers in CAMARA's form of errors.
-func fail(w http.ResponseWriter, status int, code string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "code": code, "message": code})
 }
 
 const prefix = "ONE_TIME_PASSWORD_SMS."
