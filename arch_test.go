@@ -44,7 +44,7 @@ var rules = house{
 		{
 			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
 			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
-			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
+			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/observerstore", "internal/sqlstore/proverstore",
 			"internal/privacy/pir/pages",
@@ -112,6 +112,7 @@ var rules = house{
 		"internal/prover":                 "internal/endpoint internal/pinned",
 		"internal/prover/bycode":          "internal/camara internal/prover",
 		"internal/prover/bysmime":         "internal/prover",
+		"internal/prover/bysip":           "internal/certfetch internal/prover internal/prover/bystir internal/sipin",
 		"internal/prover/bystir":          "internal/prover",
 		"internal/prover/bymail":          "internal/prover internal/prover/drain internal/smtpout",
 		"internal/prover/byopenid":        "internal/oidc internal/prover",

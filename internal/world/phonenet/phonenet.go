@@ -6,7 +6,15 @@
 //
 // Every gateway and operator has sockets, tokens and state of its own, and holds
 // its callers to the API's contract. It can be told to misbehave: to refuse a
-// number, to be down. All sockets are on 127.0.0.1.
+// number, to be down.
+//
+// Numbers belong to carriers ([Carriers]), which let phones send texts to SIP
+// addresses and call them, and sign that they did: MESSAGE and INVITE with
+// PASSporTs (RFC 8224, RFC 9475, RFC 8588) under certificates with their service
+// provider code, published over HTTPS. The user agents are sipgo's. A carrier
+// signs for the phone that sends, and for no other; it can be told to misbehave.
+//
+// All sockets are on 127.0.0.1.
 package phonenet
 
 import (
@@ -53,6 +61,7 @@ type Network struct {
 	mu       sync.Mutex
 	phones   map[string][]Item
 	arrived  chan struct{} // closed and made anew when something arrives
+	carriers *Carriers
 	services []*service
 	changed  map[string]time.Time // SIM cards, by number
 }
@@ -126,12 +135,15 @@ func (n *Network) deliver(number string, i Item) error {
 	return nil
 }
 
-// Close stops every gateway and operator.
+// Close stops every gateway, operator and carrier.
 func (n *Network) Close() error {
 	n.mu.Lock()
-	services := n.services
+	services, carriers := n.services, n.carriers
 	n.mu.Unlock()
 	var err error
+	if carriers != nil {
+		err = carriers.close()
+	}
 	for _, s := range services {
 		err = errors.Join(err, s.close())
 	}

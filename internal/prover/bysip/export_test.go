@@ -1,0 +1,10 @@
+package bysip
+
+// Errors returns the errors of the table.
+func Errors() []error {
+	var out []error
+	for _, row := range table {
+		out = append(out, row.err)
+	}
+	return out
+}
