@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"whither/csi"
+	"whither/internal/bench/cast"
 	"whither/internal/endpoint"
 	"whither/internal/pinned"
 	"whither/mapping"
@@ -43,7 +44,7 @@ func ask(n, csis, first, rows int) ([]question, error) {
 		q := &all[i]
 		clear := make([]csi.Clear, csis)
 		for j := range clear {
-			id, err := person(first + (i*csis+j)*stride%rows)
+			id, err := cast.Person(first + (i*csis+j)*stride%rows)
 			if err != nil {
 				return nil, err
 			}
@@ -129,7 +130,7 @@ func (r *run) newEcho(ctx context.Context, f *federation, answer []byte) (*stage
 			_, _ = w.Write(answer)
 		})
 		return func(ctx context.Context, l net.Listener) error {
-			return endpoint.Serve(ctx, l, pinned.ServerConfig(f.parties[dpName].tls, time.Now), h)
+			return endpoint.Serve(ctx, l, pinned.ServerConfig(f.Parties[cast.DP].TLS, time.Now), h)
 		}, nil
 	})
 }

@@ -102,12 +102,12 @@ func (e entries) verify(i int) error {
 func (f *federation) prepare(ctx context.Context, first, n int) (entries, error) {
 	e := entries{messages: make([][]byte, n), signatures: make([][]signed, n)}
 	err := each(ctx, 4, n, func(_ context.Context, i int) error {
-		one, err := f.submission(first + i)
+		one, err := f.Submission(first + i)
 		if err != nil {
 			return err
 		}
-		b := one.u.Bundle()
-		if e.signatures[i], err = f.signatures(b, one.u.Claims().Holder); err != nil {
+		b := one.Mapping.Bundle()
+		if e.signatures[i], err = f.signatures(b, one.Mapping.Claims().Holder); err != nil {
 			return err
 		}
 		if len(e.signatures[i]) != 4 {
@@ -117,7 +117,7 @@ func (f *federation) prepare(ctx context.Context, first, n int) (entries, error)
 			e.random = make([]byte, b.Size())
 			_, _ = rand.Read(e.random) // it ends the process rather than fail
 		}
-		e.messages[i], err = wire.Encode(wire.TypeCBOR, wire.SubmitRequest{Offer: one.offer, Bundle: wire.BundleOf(b)})
+		e.messages[i], err = wire.Encode(wire.TypeCBOR, wire.SubmitRequest{Offer: one.Offer, Bundle: wire.BundleOf(b)})
 		return err
 	})
 	return e, err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"whither/internal/bench/cast"
 	"whither/internal/dp"
 	"whither/internal/dp/directory"
 	"whither/internal/pinned"
@@ -17,6 +18,14 @@ import (
 	"whither/mapping"
 	"whither/registry/update"
 )
+
+// federation is what the people of a measurement live in.
+type federation struct{ *cast.Federation }
+
+func newFederation(now time.Time) (*federation, error) {
+	f, err := cast.New(now)
+	return &federation{f}, err
+}
 
 // stage is a server in the place of the DP, on a socket of its own, with a
 // registry that leads there, and the asking MSP's back-end as its client.
@@ -42,14 +51,14 @@ func (r *run) newStage(ctx context.Context, f *federation, name string, start fu
 	if err != nil {
 		return nil, err
 	}
-	if s.source, err = f.registry(s.dir, "https://"+l.Addr().String()); err != nil {
+	if s.source, err = f.Registry(s.dir, "https://"+l.Addr().String()); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	serve, err := start(ctx, s)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	s.client = pinned.NewClient(s.source.Snapshot, f.parties[askerName].tls, time.Now)
+	s.client = pinned.NewClient(s.source.Snapshot, f.Parties[cast.Asker].TLS, time.Now)
 	ctx, s.stop = context.WithCancel(ctx)
 	go func() { s.ended <- serve(ctx, l) }()
 	return s, nil
@@ -67,7 +76,7 @@ func (s *stage) close() error {
 
 // post sends an encoded message to the DP's path.
 func (s *stage) post(ctx context.Context, path string, message []byte) ([]byte, error) {
-	return s.client.Post(ctx, s.parties[dpName].id, path, "", message)
+	return s.client.Post(ctx, s.Parties[cast.DP].ID, path, "", message)
 }
 
 // people is a DP with its store.
@@ -109,9 +118,9 @@ func (r *run) newPeople(ctx context.Context, f *federation, name string) (*peopl
 		if err != nil {
 			return nil, err
 		}
-		own := f.parties[dpName]
+		own := f.Parties[cast.DP]
 		p.dp, err = dp.New(dp.Config{
-			Party: own.id, Key: own.sign, TLS: own.tls, Offers: f.secret, Store: p.store, Registry: s.source,
+			Party: own.ID, Key: own.Sign, TLS: own.TLS, Offers: f.Secret, Store: p.store, Registry: s.source,
 			Tick: 365 * 24 * time.Hour, Now: p.clock, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -146,7 +155,7 @@ func (r *run) fill(ctx context.Context, large *people, n int, small *people, few
 		if i%10_000 == 0 {
 			r.say("%d of %d mappings", i, n)
 		}
-		v, err := large.mapping(snapshot, i)
+		v, err := large.Mapping(snapshot, i)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"whither/internal/bench/cast"
 	"whither/internal/canon"
 	"whither/key"
 	"whither/mapping"
@@ -71,7 +72,7 @@ func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, 
 	if err := canon.Unmarshal(b.Mapping[tagSign:], mapping.MaxSize, &m); err != nil {
 		return nil, err
 	}
-	signers := []key.Public{holder, f.parties[mspName].sign.Public(), f.parties[dpName].sign.Public()}
+	signers := []key.Public{holder, f.Parties[cast.MSP].Sign.Public(), f.Parties[cast.DP].Sign.Public()}
 	var all []signed
 	for i, s := range m.Signatures {
 		tbs, err := canon.Marshal(toBeSigned{
@@ -91,7 +92,7 @@ func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, signed{by: f.parties[proverNames[i]].sign.Public(), message: tbs, signature: m.Signature})
+		all = append(all, signed{by: f.Parties[cast.Provers()[i]].Sign.Public(), message: tbs, signature: m.Signature})
 	}
 	for _, s := range all {
 		if err := s.verify(); err != nil {
@@ -109,14 +110,14 @@ func verify(ctx context.Context, r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	source, err := f.registry(r.dir, "https://127.0.0.1:1")
+	source, err := f.Registry(r.dir, "https://127.0.0.1:1")
 	if err != nil {
 		return err
 	}
 	snapshot := source.Snapshot()
 	bundles, bare := make([]mapping.Bundle, mappings), make([][]signed, mappings)
 	for i := range bundles {
-		v, err := f.mapping(snapshot, i)
+		v, err := f.Mapping(snapshot, i)
 		if err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func verify(ctx context.Context, r *run) (err error) {
 			return fmt.Errorf("%w: %d signatures", ErrWrong, len(bare[i]))
 		}
 	}
-	now := f.now.Add(time.Second)
+	now := f.Now.Add(time.Second)
 	r.ratio("verify_over_signatures", "verify_p50", "signatures_p50")
 	r.figure("verify_us", "verify_p50", 1e6)
 	r.figure("signatures_us", "signatures_p50", 1e6)

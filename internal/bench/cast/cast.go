@@ -1,0 +1,231 @@
+// Package cast makes the federation of a measurement, on paper, and as many
+// people in it as there shall be: real mappings with all their signatures, of
+// people who share a few keys.
+package cast
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"whither/csi"
+	"whither/internal/offer"
+	"whither/internal/pinned"
+	"whither/key"
+	"whither/mapping"
+	"whither/possession"
+	"whither/registry"
+	"whither/registry/update"
+)
+
+// The parties. MSP is listed in the mappings, Asker asks for its users.
+const (
+	DP    = "dp.example"
+	MSP   = "msp-a.example"
+	Asker = "msp-b.example"
+)
+
+// Provers returns the two provers.
+func Provers() [2]string { return [2]string{"prover-a.example", "prover-b.example"} }
+
+// Party is a member of the federation with all its keys.
+type Party struct {
+	ID   registry.PartyID
+	Sign key.Private
+	TLS  *pinned.Identity
+
+	role        registry.Role
+	operator    registry.Operator
+	operatorKey key.Private
+	bit         *uint16
+}
+
+// Federation is a DP, two MSPs and two provers, with every private key.
+type Federation struct {
+	Now     time.Time
+	Parties map[string]*Party
+	Secret  [offer.SecretSize]byte // of the DP's offers
+
+	root    key.Private
+	offers  *offer.Maker
+	holders []key.Private
+}
+
+// holders is how many keys the people share: making a key costs as much as a
+// signature, and nobody looks for keys that are the same.
+const holders = 64
+
+// New makes a federation as it stands at a time.
+func New(now time.Time) (*Federation, error) {
+	f := &Federation{Now: now.Truncate(time.Second), Parties: make(map[string]*Party)}
+	var err error
+	if f.root, err = key.Generate(rand.Reader); err != nil {
+		return nil, err
+	}
+	for range holders {
+		k, err := key.Generate(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		f.holders = append(f.holders, k)
+	}
+	if _, err := rand.Read(f.Secret[:]); err != nil {
+		return nil, err
+	}
+	bits, provers := [2]uint16{0, 1}, Provers()
+	for _, m := range []struct {
+		name string
+		role registry.Role
+		bit  *uint16
+	}{
+		{DP, registry.RoleDP, nil},
+		{MSP, registry.RoleMSP, &bits[0]},
+		{Asker, registry.RoleMSP, &bits[1]},
+		{provers[0], registry.RoleProver, nil},
+		{provers[1], registry.RoleProver, nil},
+	} {
+		if f.Parties[m.name], err = f.join(m.name, m.role, m.bit); err != nil {
+			return nil, err
+		}
+	}
+	f.offers = offer.NewMaker(f.Parties[DP].ID, f.Secret)
+	return f, nil
+}
+
+// join makes a party's keys.
+func (f *Federation) join(name string, role registry.Role, bit *uint16) (*Party, error) {
+	p := &Party{role: role, bit: bit}
+	var err error
+	if p.ID, err = registry.ParsePartyID(name); err != nil {
+		return nil, err
+	}
+	if p.operator, err = registry.ParseOperator("op-" + name); err != nil {
+		return nil, err
+	}
+	if p.operatorKey, err = key.Generate(rand.Reader); err != nil {
+		return nil, err
+	}
+	if p.Sign, err = key.Generate(rand.Reader); err != nil {
+		return nil, err
+	}
+	p.TLS, err = pinned.Generate(p.ID, f.Now)
+	return p, err
+}
+
+// Registry writes, into a folder, a signed registry with the DP at an endpoint,
+// and opens it.
+func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
+	since := f.Now.Add(-48 * time.Hour).Unix()
+	record := registry.Record{
+		Version: 1, Federation: "federation.example", Issued: f.Now.Add(-time.Hour), Expires: f.Now.AddDate(1, 0, 0),
+		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}},
+	}
+	provers := Provers()
+	for _, name := range []string{DP, MSP, Asker, provers[0], provers[1]} {
+		p := f.Parties[name]
+		pin := p.TLS.Pin()
+		self := registry.Self{
+			ID: p.ID, Issued: since, Endpoint: "https://127.0.0.1:1", Pins: [][]byte{pin[:]},
+			Keys: []registry.Key{{Role: p.role, Public: p.Sign.Public(), From: since}},
+		}
+		if name == DP {
+			self.Endpoint = endpoint
+		}
+		signed, err := registry.SignSelf(self, p.operatorKey)
+		if err != nil {
+			return nil, err
+		}
+		record.Parties = append(record.Parties, registry.Entry{Self: signed, Grant: registry.Grant{
+			ID: p.ID, Operator: p.operator, OperatorKey: p.operatorKey.Public(), Roles: []registry.Role{p.role}, Bit: p.bit,
+			Jurisdictions: []string{"CH"}, Standing: registry.Standing{State: registry.Active, Since: since},
+		}})
+	}
+	b, err := registry.Sign(record, f.root)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "registry.cose")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return nil, err
+	}
+	return update.Open(path, registry.Root{Threshold: 1, Keys: []key.Public{f.root.Public()}}, f.Now)
+}
+
+// Person returns the CSI of the ith person.
+func Person(i int) (csi.ID, error) { return csi.Parse(fmt.Sprintf("mailto:user-%d@example.org", i)) }
+
+// receipts returns what both provers sign when they have seen a person's reply.
+func (f *Federation) receipts(id csi.ID, holder key.Public) ([][]byte, error) {
+	var out [][]byte
+	for i, name := range Provers() {
+		r := possession.Receipt{
+			Purpose: possession.PurposeEnrol, Subject: possession.SubjectOf(id, holder), Kind: possession.MailReply, Level: possession.Level4,
+			Artefact: sha256.Sum256([]byte("reply")), KeySeen: sha256.Sum256([]byte("published key")), Evidence: f.Now, Signed: f.Now,
+		}
+		if i > 0 {
+			r.Kind = possession.MailWitness
+		}
+		b, err := r.Sign(f.Parties[name].Sign)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// Submission is what a holder brings to the DP.
+type Submission struct {
+	Offer   []byte
+	Mapping mapping.Unverified
+}
+
+// Submission makes the ith person's mapping, up to the DP's signature.
+func (f *Federation) Submission(i int) (Submission, error) {
+	id, err := Person(i)
+	if err != nil {
+		return Submission{}, err
+	}
+	holder := f.holders[i%holders]
+	o, err := f.offers.Make(id, holder.Public(), f.Now)
+	if err != nil {
+		return Submission{}, err
+	}
+	receipts, err := f.receipts(id, holder.Public())
+	if err != nil {
+		return Submission{}, err
+	}
+	var random [48]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return Submission{}, err
+	}
+	msp := f.Parties[MSP]
+	u, err := mapping.Claims{
+		ID: mapping.ID(random[:]), Lineage: mapping.Lineage(random[16:]), CSI: id, DP: f.Parties[DP].ID, Holder: holder.Public(),
+		Entries: []mapping.Entry{{
+			Provider: msp.ID, URI: "mimi://" + MSP, Tags: []string{mapping.TagDefault}, Nonce: mapping.Nonce(random[32:]),
+		}},
+		First: true, Expires: f.Now.Add(300 * 24 * time.Hour), ReproveDays: mapping.MinReprove, DPNonce: offer.Nonce(o),
+	}.Sign(holder, receipts, f.Now)
+	if err != nil {
+		return Submission{}, err
+	}
+	u, err = u.AddMSP(msp.Sign, f.Now)
+	return Submission{Offer: o, Mapping: u}, err
+}
+
+// Mapping makes the ith person's mapping, with all signatures.
+func (f *Federation) Mapping(s *registry.Snapshot, i int) (mapping.Verified, error) {
+	one, err := f.Submission(i)
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	p, err := mapping.PolicyAt(s, f.Now).VerifyProposal(one.Mapping)
+	if err != nil {
+		return mapping.Verified{}, err
+	}
+	return p.Finish(f.Parties[DP].Sign, f.Now, f.Now.Add(mapping.MaxDPLife), mapping.FoundFirst)
+}
