@@ -43,7 +43,7 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
-			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
+			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/observerstore", "internal/sqlstore/proverstore",
@@ -102,6 +102,7 @@ var rules = house{
 		"issuer":                          "internal/endpoint internal/pinned",
 		"relay":                           "internal/pinned",
 		"registry/update":                 "internal/pinned",
+		"internal/revocation":             "internal/fetch",
 		"internal/endpoint":               "internal/pinned",
 		"internal/fetch":                  "internal/keyfile",
 		"internal/keyfile":                "internal/pinned",

@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -84,4 +85,29 @@ func Roots(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%w: %s: want certificates in PEM", ErrContent, filepath.Base(path))
 	}
 	return pool, nil
+}
+
+// Certificates reads certificates, one or more, and nothing else.
+func Certificates(path string) ([]*x509.Certificate, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrMissing, filepath.Base(path))
+	}
+	bad := fmt.Errorf("%w: %s: want certificates in PEM and nothing else", ErrContent, filepath.Base(path))
+	var out []*x509.Certificate
+	for len(bytes.TrimSpace(b)) > 0 {
+		block, rest := pem.Decode(b)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return nil, bad
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, bad
+		}
+		out, b = append(out, c), rest
+	}
+	if len(out) == 0 {
+		return nil, bad
+	}
+	return out, nil
 }

@@ -20,7 +20,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -41,6 +40,7 @@ import (
 	"whither/internal/prover/bycode"
 	"whither/internal/prover/bymail"
 	"whither/internal/prover/byopenid"
+	"whither/internal/revocation"
 	"whither/internal/smtpout"
 	"whither/internal/sqlstore/proverstore"
 	"whither/internal/sqlstore/sealed"
@@ -121,7 +121,9 @@ func Records(dir string, s Settings) ([]Record, error) {
 // Prover is a prover with its edges, ready to serve.
 type Prover struct {
 	*prover.Prover
-	mail *bymail.Mail
+	mail    *bymail.Mail
+	lists   *revocation.Lists // nil: none
+	options Options
 }
 
 // Open opens a prover from its folder. The returned function closes its store.
@@ -142,6 +144,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	if err != nil {
 		return nil, nil, err
 	}
+	certificates, lists, err := openSMIME(dir, s, o, member.Registry)
+	if err != nil {
+		return nil, nil, err
+	}
 	rowKeys, err := vault.LoadKeys(dir)
 	if err != nil {
 		return nil, nil, err
@@ -158,26 +164,27 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store,
 		Methods: []prover.Method{
 			m.Method(), bycode.Method(couriers),
-			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}),
+			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}), certificates,
 		},
 		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return &Prover{Prover: p, mail: m}, func() error {
+	return &Prover{Prover: p, mail: m, lists: lists, options: o}, func() error {
 		providers.Close()
+		if lists != nil {
+			lists.Close()
+		}
 		return store.Close()
 	}, nil
 }
 
 // openProviders prepares the look at OpenID providers that the registry names.
 func openProviders(dir string, s Settings, o Options, r prover.Registry) (*oidc.Client, error) {
-	web := s.Web
-	web.Resolver = cmp.Or(web.Resolver, s.Resolver)
-	c, err := web.Config(dir, o.Now)
+	c, err := webConfig(dir, s, o.Now)
 	if err != nil {
-		return nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
+		return nil, err
 	}
 	return oidc.New(oidc.Config{Fetch: fetch.New(c), Now: o.Now, Known: func(issuer string) bool {
 		_, ok := r.Snapshot().Issuer(issuer)
@@ -257,7 +264,7 @@ type Listeners struct {
 // under way. It closes the listeners.
 func (p *Prover) Serve(ctx context.Context, l Listeners) error {
 	return p.Prover.Serve(ctx, prover.Listeners{Messages: l.Messages, Operations: l.Operations},
-		func(ctx context.Context) error { return p.mail.Serve(ctx, p.Prover, l.Mail) })
+		func(ctx context.Context) error { return p.mail.Serve(ctx, p.Prover, l.Mail) }, p.keepLists)
 }
 
 // Listen opens the sockets of the settings.

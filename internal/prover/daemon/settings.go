@@ -26,6 +26,8 @@ type Settings struct {
 	// providers that the registry names, which publish keys. Without a resolver of
 	// its own it has this prover's.
 	Web fetch.Settings `toml:"web"`
+	// SMIME is what certificates of mailboxes are judged by.
+	SMIME SMIMESettings `toml:"smime"`
 	// Message and Call are the operators' services that send codes; without
 	// one, this prover sends none over that channel.
 	Message CourierSettings `toml:"message"`
