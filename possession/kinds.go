@@ -194,6 +194,29 @@ func (k Kind) Witness() (Kind, bool) {
 	return 0, false
 }
 
+// Recheck returns the kind of a receipt in which another prover vouches for the
+// same artefact under a key that it was handed, since it is not published any
+// more; false where no key is looked up.
+func (k Kind) Recheck() (Kind, bool) {
+	own, ok := ruleOf(k)
+	if !ok {
+		return 0, false
+	}
+	for _, r := range rules() {
+		if r.family == own.family && r.unseen {
+			return r.kind, true
+		}
+	}
+	return 0, false
+}
+
+// Unseen reports whether a receipt of this kind says that its prover was handed
+// the key, and did not see it published.
+func (k Kind) Unseen() bool {
+	r, ok := ruleOf(k)
+	return ok && r.unseen
+}
+
 // Fits reports whether the kind speaks for CSIs of a scheme.
 func (k Kind) Fits(scheme string) bool {
 	r, ok := ruleOf(k)

@@ -36,11 +36,11 @@ func (o *Observer) keys(ctx context.Context, who endpoint.Caller, r wire.KeyRequ
 	default:
 		return wire.KeyAnswer{}, ErrBusy
 	}
-	runs, err := o.look(ctx, p, true)
+	runs, published, err := o.look(ctx, p, true)
 	if err != nil {
 		return wire.KeyAnswer{}, err
 	}
-	var answer wire.KeyAnswer
+	answer := wire.KeyAnswer{Published: published}
 	signed := o.config.Now()
 	for _, run := range runs {
 		if run.Label != r.Label {
@@ -77,20 +77,21 @@ func (o *Observer) place(r wire.KeyRequest) (Place, error) {
 }
 
 // look looks at a place now, and remembers what it saw before it returns it.
-func (o *Observer) look(ctx context.Context, p Place, asked bool) ([]Run, error) {
+// published is what is there, as it is.
+func (o *Observer) look(ctx context.Context, p Place, asked bool) (runs []Run, published []byte, err error) {
 	// Whoever asked may hang up; what was seen is remembered all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
 	done, err := o.alone(ctx, p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer done()
-	seen, err := o.find(ctx, p)
+	seen, published, err := o.find(ctx, p)
 	o.metrics.look(p.Kind, err)
 	at := o.config.Now()
 	if errors.Is(err, ErrLookup) {
-		return nil, errors.Join(err, o.config.Store.Failed(ctx, p, at.Add(RetryInterval)))
+		return nil, nil, errors.Join(err, o.config.Store.Failed(ctx, p, at.Add(RetryInterval)))
 	}
 	l := Look{
 		Place: p, At: at, Seen: seen, Next: at.Add(Interval), Room: o.config.Bounds.Places, Listed: o.popular[p.name()],
@@ -101,9 +102,9 @@ func (o *Observer) look(ctx context.Context, p Place, asked bool) ([]Run, error)
 	}
 	runs, storeErr := o.config.Store.See(ctx, l)
 	if err != nil || storeErr != nil {
-		return nil, errors.Join(err, storeErr)
+		return nil, nil, errors.Join(err, storeErr)
 	}
-	return runs, nil
+	return runs, published, nil
 }
 
 // alone waits until nobody else looks at a place: looks are taken over in the
@@ -134,23 +135,24 @@ func (o *Observer) alone(ctx context.Context, p Place) (done func(), err error) 
 	}
 }
 
-// find returns the keys at a place.
-func (o *Observer) find(ctx context.Context, p Place) ([]Sight, error) {
+// find returns the keys at a place, and what is there as it is.
+func (o *Observer) find(ctx context.Context, p Place) ([]Sight, []byte, error) {
 	if p.Kind == observe.JWKS {
 		return o.findJWKS(ctx, p)
 	}
 	a, err := o.config.DNS.TXT(ctx, p.record())
 	switch {
 	case errors.Is(err, resolver.ErrNoRecord):
-		return nil, ErrUnpublished
+		return nil, nil, ErrUnpublished
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrLookup, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrLookup, err)
 	}
 	k, err := observe.FromDKIM(p.Name, p.Selector, a.Texts)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	return []Sight{{Label: k.Label, Digest: k.Digest, DNSSEC: o.word(a)}}, nil
+	// A record that names a key is the only one.
+	return []Sight{{Label: k.Label, Digest: k.Digest, DNSSEC: o.word(a)}}, []byte(a.Texts[0]), nil
 }
 
 // word is what the resolver says of an answer. Without AD from one that does not
@@ -169,14 +171,14 @@ func (o *Observer) word(a resolver.Answer) observe.DNSSEC {
 }
 
 // findJWKS returns the keys of an issuer.
-func (o *Observer) findJWKS(ctx context.Context, p Place) ([]Sight, error) {
+func (o *Observer) findJWKS(ctx context.Context, p Place) ([]Sight, []byte, error) {
 	set, err := o.config.Sets(ctx, p.Name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLookup, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrLookup, err)
 	}
 	keys, err := observe.FromJWKS(p.Name, set)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	var seen []Sight
 	for _, k := range keys {
@@ -185,9 +187,9 @@ func (o *Observer) findJWKS(ctx context.Context, p Place) ([]Sight, error) {
 		}
 	}
 	if len(seen) == 0 {
-		return nil, ErrUnusable
+		return nil, nil, ErrUnusable
 	}
-	return seen, nil
+	return seen, set, nil
 }
 
 // probeInterval is how often the resolver is probed.
@@ -254,7 +256,7 @@ func (o *Observer) lookAgain(ctx context.Context, now time.Time) error {
 		}
 		wg.Go(func() {
 			defer func() { <-free }()
-			_, err := o.look(ctx, p, false)
+			_, _, err := o.look(ctx, p, false)
 			o.looked(ctx, p, now, err)
 		})
 	}

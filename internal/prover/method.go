@@ -84,7 +84,10 @@ type Testimony struct {
 	// operator.
 	Challenger registry.PartyID
 	Artefact   []byte // at most MaxArtefact bytes
-	Now        time.Time
+	// Published is the key to judge by, as it was published, if the kind of the
+	// receipt says that it was handed (possession.Kind.Unseen); else empty.
+	Published []byte
+	Now       time.Time
 }
 
 // Finding is what an artefact shows; the core makes a receipt of it.

@@ -38,6 +38,9 @@ func (p *Prover) observe(ctx context.Context, _ endpoint.Caller, r wire.Observat
 	if len(r.Artefact) > MaxArtefact {
 		return wire.Observation{}, ErrTooLarge
 	}
+	if kind.Unseen() != (len(r.Published) > 0) {
+		return wire.Observation{}, fmt.Errorf("%w: a key is handed for a recheck, and for nothing else", ErrRequest)
+	}
 	if err := p.mayWitness(r.Challenger); err != nil {
 		return wire.Observation{}, err
 	}
@@ -49,7 +52,7 @@ func (p *Prover) observe(ctx context.Context, _ endpoint.Caller, r wire.Observat
 	}
 	f, err := witness.Witness(ctx, Testimony{
 		CSI: r.CSI.ID, Holder: holder, Nonce: [possession.NonceSize]byte(r.Nonce), Challenger: r.Challenger,
-		Artefact: r.Artefact, Now: now,
+		Artefact: r.Artefact, Published: r.Published, Now: now,
 	})
 	if err != nil {
 		return wire.Observation{}, err

@@ -88,7 +88,7 @@ func New(c Config) (*Mail, error) {
 func (m *Mail) Method() prover.Method {
 	return prover.Method{
 		Challengers: map[possession.Kind]prover.Challenger{possession.MailReply: m},
-		Witnesses:   map[possession.Kind]prover.Witness{possession.MailWitness: witness{m}},
+		Witnesses:   map[possession.Kind]prover.Witness{possession.MailWitness: witness{m}, possession.MailRecheck: recheck{m}},
 		Problem:     Problem,
 		Metrics:     []prometheus.Collector{m.metrics.replies, m.metrics.sessions},
 	}
@@ -141,7 +141,7 @@ func (m *Mail) reply(ctx context.Context, p *prover.Prover, box prover.Mailbox, 
 		if bounce {
 			return prover.Finding{}, ErrBounce
 		}
-		return m.judge(ctx, raw, mail.Want{
+		return m.judge(m.record(ctx), raw, mail.Want{
 			Address: c.CSI.Address(), ReplyTo: m.address(c.Mailbox), Part1: token(c.Nonce),
 			Response: possession.Response(c.CSI, c.Holder, c.Nonce), Fingerprint: c.Holder.ID().String(), Now: now,
 		}, c.Started)
@@ -151,8 +151,8 @@ func (m *Mail) reply(ctx context.Context, p *prover.Prover, box prover.Mailbox, 
 // judge verifies a reply. A domain whose clock is wrong must not make evidence
 // that is older than the question: before earliest, the time when we saw it
 // counts.
-func (m *Mail) judge(ctx context.Context, raw []byte, w mail.Want, earliest time.Time) (prover.Finding, error) {
-	report, err := mail.Verify(raw, w, m.record(ctx))
+func (m *Mail) judge(record lookup, raw []byte, w mail.Want, earliest time.Time) (prover.Finding, error) {
+	report, err := mail.Verify(raw, w, record)
 	if err != nil {
 		return prover.Finding{}, err
 	}
@@ -167,10 +167,13 @@ func (m *Mail) judge(ctx context.Context, raw []byte, w mail.Want, earliest time
 // mail.MaxSignatures of them.
 const lookupTimeout = 5 * time.Second
 
+// lookup finds the key records of a domain's selector.
+type lookup func(domain, selector string) ([]string, error)
+
 // record returns the look-up of DKIM keys for one mail. What is not published
 // is an empty record, which nobody's signature verifies under; only trouble on
 // the way is an error, which may pass.
-func (m *Mail) record(ctx context.Context) func(domain, selector string) ([]string, error) {
+func (m *Mail) record(ctx context.Context) lookup {
 	return func(domain, selector string) ([]string, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
@@ -190,12 +193,29 @@ var _ prover.Witness = witness{}
 
 // Witness judges a reply with a look-up of its own.
 func (w witness) Witness(ctx context.Context, t prover.Testimony) (prover.Finding, error) {
+	return w.witness(w.record(ctx), t)
+}
+
+// recheck judges replies that another prover got, under a key that it is handed.
+// Whether the domain had published that key it does not know, and its receipt
+// says so.
+type recheck struct{ *Mail }
+
+var _ prover.Witness = recheck{}
+
+// Witness judges a reply under the key that it is handed.
+func (r recheck) Witness(_ context.Context, t prover.Testimony) (prover.Finding, error) {
+	return r.witness(func(string, string) ([]string, error) { return []string{string(t.Published)}, nil }, t)
+}
+
+// witness judges a reply that another prover got.
+func (m *Mail) witness(record lookup, t prover.Testimony) (prover.Finding, error) {
 	replyTo, err := recipient(t.Artefact, t.Challenger)
 	if err != nil {
 		return prover.Finding{}, err
 	}
 	// Whenever the challenge was: evidence that is too old is refused by its time.
-	return w.judge(ctx, t.Artefact, mail.Want{
+	return m.judge(record, t.Artefact, mail.Want{
 		Address: t.CSI.Address(), ReplyTo: replyTo, Part1: token(t.Nonce),
 		Response: possession.Response(t.CSI, t.Holder, t.Nonce), Fingerprint: t.Holder.ID().String(), Now: t.Now,
 	}, time.Time{})

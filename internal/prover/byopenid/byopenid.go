@@ -63,7 +63,7 @@ type Config struct {
 func Method(c Config) prover.Method {
 	return prover.Method{
 		Challengers: map[possession.Kind]prover.Challenger{possession.OpenIDToken: method{c}},
-		Witnesses:   map[possession.Kind]prover.Witness{possession.OpenIDWitness: method{c}},
+		Witnesses:   map[possession.Kind]prover.Witness{possession.OpenIDWitness: method{c}, possession.OpenIDRecheck: recheck{c}},
 		Problem:     Problem,
 	}
 }
@@ -104,6 +104,27 @@ func (m method) Answer(ctx context.Context, c prover.Challenge, a prover.Answer,
 // Witness judges a token that another prover got.
 func (m method) Witness(ctx context.Context, t prover.Testimony) (prover.Finding, error) {
 	report, err := m.judge(ctx, t.Artefact, openid.Want{CSI: t.CSI, Response: possession.Response(t.CSI, t.Holder, t.Nonce), Now: t.Now})
+	if err != nil {
+		return prover.Finding{}, err
+	}
+	return finding(t.Artefact, report), nil
+}
+
+// recheck judges tokens that another prover got, under a key set that it is
+// handed. Whether the issuer had published it, it does not know, and its receipt
+// says so.
+type recheck struct{ Config }
+
+var _ prover.Witness = recheck{}
+
+// Witness judges a token under the key set that it is handed.
+func (r recheck) Witness(_ context.Context, t prover.Testimony) (prover.Finding, error) {
+	want := openid.Want{CSI: t.CSI, Response: possession.Response(t.CSI, t.Holder, t.Nonce), Now: t.Now}
+	s := r.Registry()
+	report, err := openid.Verify(t.Artefact, want, func(name string) (openid.Issuer, bool) {
+		named, ok := s.Issuer(name)
+		return openid.IssuerOf(named, t.Published), ok
+	})
 	if err != nil {
 		return prover.Finding{}, err
 	}
