@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"whither/internal/canon"
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/possession/observe"
@@ -341,51 +341,98 @@ func TestR05NoByteCanBeChanged(t *testing.T) {
 
 // TestR05MutatedStatements bends what is signed, and signs it by one party or
 // another: what verifies was signed by an observer and comes back as it went in.
-// WHITHER_LONG=1 makes it 500,000.
+// 5,000 of them, 500,000 with WHITHER_LONG=1.
 func TestR05MutatedStatements(t *testing.T) {
-	rounds := 5_000
-	if os.Getenv("WHITHER_LONG") != "" {
-		rounds = 500_000
-	}
-	seed := uint64(1793534400)
-	random := rand.New(rand.NewPCG(seed, 9))
 	s := newScene(t)
 	snapshot := s.Snapshot()
 	names := []string{"example.org", "Example.org", "org", "https://op.example.org", "http://op.example.org", "", "a.example"}
 	labels := []string{"s1", "", "S1", "a.b", "\n", "ü"}
 	parties := []string{observerA, observerB, worldtest.ProverA, worldtest.DP, "mallory.example"}
-	accepted := 0
-	for range rounds {
+	worldtest.Mutations(t, 9, func(m worldtest.Mutator) worldtest.Outcome {
 		o := s.o
-		o.Kind = observe.Kind(random.IntN(4))
-		o.Name, o.Label = names[random.IntN(len(names))], labels[random.IntN(len(labels))]
-		o.DNSSEC = observe.DNSSEC(random.IntN(4))
-		o.First = o.First.Add(time.Duration(random.IntN(60)) * day)
-		o.Signed = o.Signed.Add(time.Duration(random.IntN(7)-3) * time.Minute)
+		o.Kind = observe.Kind(m.IntN(4))
+		o.Name, o.Label = worldtest.Pick(m, names), worldtest.Pick(m, labels)
+		o.DNSSEC = observe.DNSSEC(m.IntN(4))
+		o.First = o.First.Add(time.Duration(m.IntN(60)) * day)
+		o.Signed = o.Signed.Add(time.Duration(m.IntN(7)-3) * time.Minute)
 		one := *s
-		one.o, one.tree, one.signer = o, observationTree(o), parties[random.IntN(len(parties))]
-		if random.IntN(8) == 0 {
+		one.o, one.tree, one.signer = o, observationTree(o), worldtest.Pick(m, parties)
+		if m.IntN(8) == 0 {
 			one.label = key.LabelReceipt
 		}
 		u, err := observe.Parse(one.bytes(false))
 		if err != nil {
 			checkError(t, err)
-			continue
+			return worldtest.Refused
 		}
 		v, err := u.Verify(snapshot, s.q)
 		if err != nil {
 			checkError(t, err)
-			continue
+			return worldtest.Refused
 		}
-		accepted++
 		honest := (one.signer == observerA || one.signer == observerB) && one.label == key.LabelObservation
 		if got := v.Observation(); !honest || got != o || got.Last.After(got.Signed) || got.First.After(got.Last) {
-			t.Fatalf("seed %d: accepted %+v by %s", seed, got, one.signer)
+			t.Logf("accepted %+v by %s", got, one.signer)
+			return worldtest.Forged
+		}
+		return worldtest.Same
+	})
+}
+
+// TestR05MutatedWords bends the bytes of observations and excerpts: a word that
+// verifies is one that was made. 5,000 of them, 500,000 with WHITHER_LONG=1.
+func TestR05MutatedWords(t *testing.T) {
+	s := newScene(t)
+	snapshot := s.Snapshot()
+	words, made := [][]byte{s.bytes(false)}, make(map[string]bool)
+	for _, n := range []int{1, 2, 5, 8} {
+		one := newScene(t)
+		one.l.Entries = manyKeys(n)
+		list := verifiedList(t, one)
+		for _, e := range one.l.Entries {
+			b, _ := list.Excerpt(e.Kind, e.Name, e.Digest)
+			words = append(words, b)
 		}
 	}
-	if accepted == 0 || accepted > rounds/2 {
-		t.Errorf("%d of %d accepted: the mutations test nothing", accepted, rounds)
+	for _, b := range words {
+		made[string(b)] = true
 	}
+	worldtest.Mutations(t, 10, func(m worldtest.Mutator) worldtest.Outcome {
+		b := worldtest.Pick(m, words)
+		var parts excerptTree
+		if m.IntN(2) == 0 && canon.Unmarshal(b, len(b), &parts) == nil {
+			// A part of another excerpt in the place of its own.
+			var other excerptTree
+			if canon.Unmarshal(worldtest.Pick(m, words[1:]), observe.MaxWord, &other) != nil {
+				t.Fatal("an excerpt is not read")
+			}
+			switch m.IntN(4) {
+			case 0:
+				parts.Head = other.Head
+			case 1:
+				parts.Entry = other.Entry
+			case 2:
+				parts.Path = other.Path
+			default:
+				parts.Index = other.Index
+			}
+			var err error
+			if b, err = canon.Marshal(parts); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			b = m.Bend(b, words...)
+		}
+		if _, err := judgeWord(b, snapshot, s.q); err != nil {
+			checkError(t, err)
+			return worldtest.Refused
+		}
+		if !made[string(b)] {
+			t.Logf("accepted %x", b)
+			return worldtest.Forged
+		}
+		return worldtest.Same
+	})
 }
 
 // FuzzParse: an observation that is read has one encoding, and none that was not
