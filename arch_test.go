@@ -160,7 +160,7 @@ var rules = house{
 		"os/exec":                             {"internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0027"},
 		"testing/...":                         {"internal/storetest/... internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},
-		"math/rand/v2":                        {"internal/world internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
+		"math/rand/v2":                        {"internal/world internal/world/worldtest internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
 		"log":                                 {"internal/endpoint", "use log/slog, handed in; http.Server wants one of the other kind"},
 		"expvar":                              {"", "metrics are fields of the role"},
 		"github.com/prometheus/client_golang/prometheus/promauto": {"", "metrics are fields of the role"},

@@ -260,11 +260,11 @@ type statement struct {
 	late bool
 }
 
-func (s statement) String() string {
-	if s.word != 0 {
-		return fmt.Sprintf("word %d of %s, key %d, late %t", s.word, s.prover, s.keySeen, s.late)
+func (x statement) String() string {
+	if x.word != 0 {
+		return fmt.Sprintf("word %d of %s, key %d, late %t", x.word, x.prover, x.keySeen, x.late)
 	}
-	return fmt.Sprintf("%s %s level %d, artefact %d, key %d", s.prover, s.kind, s.level, s.artefact, s.keySeen)
+	return fmt.Sprintf("%s %s level %d, artefact %d, key %d", x.prover, x.kind, x.level, x.artefact, x.keySeen)
 }
 
 // family is what the specification says of the kinds that corroborate each
