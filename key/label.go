@@ -15,12 +15,16 @@ const (
 	LabelJoin        Label = "whither/v1/join"        // a second app of one person
 	LabelHandover    Label = "whither/v1/hand-over"   // one key follows another
 	LabelReproof     Label = "whither/v1/re-proof"    // holder answers a claim
+	LabelMove        Label = "whither/v1/move"        // another CSI follows one
+	LabelStatus      Label = "whither/v1/status"      // holder asks how a mapping stands
+	LabelDecision    Label = "whither/v1/decision"    // reviewer on a claim
 	LabelNotice      Label = "whither/v1/notice"      // DP to DP
 	LabelComplaint   Label = "whither/v1/complaint"   // holder to the federation
 	LabelRegistry    Label = "whither/v1/registry"    // federation over its members
 	LabelSelf        Label = "whither/v1/self"        // party over its own record
 	LabelSubject     Label = "whither/v1/subject"     // hash of CSI and key in a receipt
 	LabelResponse    Label = "whither/v1/response"    // hash that answers a challenge
+	LabelPairing     Label = "whither/v1/pairing"     // hashes of the short code of two apps
 )
 
 // Labels returns every label, for the test that none is a prefix of another
@@ -28,6 +32,7 @@ const (
 func Labels() []Label {
 	return []Label{
 		LabelMapping, LabelRenewal, LabelWithdrawal, LabelReceipt, LabelObservation, LabelJoin, LabelHandover,
-		LabelReproof, LabelNotice, LabelComplaint, LabelRegistry, LabelSelf, LabelSubject, LabelResponse,
+		LabelReproof, LabelMove, LabelStatus, LabelDecision, LabelNotice, LabelComplaint, LabelRegistry, LabelSelf, LabelSubject,
+		LabelResponse, LabelPairing,
 	}
 }

@@ -121,17 +121,22 @@ func decode(b []byte) (Claims, error) {
 	return c, c.validate()
 }
 
-// Bundle is what travels: a mapping and the receipts that it names, in order.
+// Bundle is what travels: a mapping, the receipts that it names, in order, and
+// the statements that lead from the key in the receipts to the mapping's holder,
+// none where they are one.
 type Bundle struct {
 	Mapping  []byte
 	Receipts [][]byte
+	Lineage  [][]byte
 }
 
-// Size is the number of bytes of the mapping and its receipts.
+// Size is the number of bytes of the mapping and what travels beside it.
 func (b Bundle) Size() int {
 	n := len(b.Mapping)
-	for _, r := range b.Receipts {
-		n += len(r)
+	for _, part := range [][][]byte{b.Receipts, b.Lineage} {
+		for _, one := range part {
+			n += len(one)
+		}
 	}
 	return n
 }
@@ -142,6 +147,7 @@ type Unverified struct {
 	claims   Claims
 	message  cose.Message
 	receipts []possession.Unverified
+	lineage  []Statement
 	bundle   Bundle
 	digest   Digest
 }
@@ -161,6 +167,9 @@ func Parse(b Bundle) (Unverified, error) {
 	}
 	u := Unverified{claims: c, message: m, bundle: b, digest: sha256.Sum256(m.Payload)}
 	if u.receipts, err = parseReceipts(b.Receipts, c.Receipts); err != nil {
+		return Unverified{}, err
+	}
+	if u.lineage, err = parseLineage(b.Lineage); err != nil {
 		return Unverified{}, err
 	}
 	return u, nil

@@ -43,17 +43,20 @@ import (
 
 // Limits (docs/spec/mapping.md, section "Limits").
 const (
-	MaxSize     = 6 << 10              // bytes of a mapping
-	MaxEntries  = 8                    // MSPs in one mapping
-	MaxTags     = 8                    // tags of one entry
-	MaxTag      = 32                   // bytes of one tag
-	MaxCopyBy   = 8                    // DPs that may hold a copy
-	MaxLife     = 365 * 24 * time.Hour // from the newest evidence to expiry
-	MaxDPLife   = 7 * 24 * time.Hour   // of one DP signature
-	MinReprove  = 7                    // days in which the holder re-proves when asked
-	MaxReprove  = 30
-	NonceSize   = 16
-	maxSequence = 1 << 32
+	MaxSize    = 6 << 10              // bytes of a mapping
+	MaxEntries = 8                    // MSPs in one mapping
+	MaxTags    = 8                    // tags of one entry
+	MaxTag     = 32                   // bytes of one tag
+	MaxCopyBy  = 8                    // DPs that may hold a copy
+	MaxLife    = 365 * 24 * time.Hour // from the newest evidence to expiry
+	MaxDPLife  = 7 * 24 * time.Hour   // of one DP signature
+	MinReprove = 7                    // days in which the holder re-proves when asked
+	MaxReprove = 30
+	NonceSize  = 16
+
+	MaxStatement  = 512 // bytes of a join or hand-over
+	MaxStatements = 4   // of them beside one mapping
+	maxSequence   = 1 << 32
 )
 
 // ID is a mapping's random name. It says nothing about the CSI, and stays when
@@ -83,6 +86,7 @@ const (
 	FoundFirst       Found = 1 // no live lineage of this CSI anywhere
 	FoundSuccessor   Found = 2 // follows a mapping of its own lineage
 	FoundProvisional Found = 3 // no live lineage here; not every peer has answered
+	FoundSilent      Found = 4 // other lineages, silent when they were asked to prove again
 )
 
 // Tags with a meaning of their own.
@@ -142,6 +146,7 @@ var (
 	ErrStale       = errors.New("mapping: the DP's signature has run out; ask for a renewed one")
 	ErrReceiptSet  = errors.New("mapping: the receipts are not the ones that the mapping names")
 	ErrLevel       = errors.New("mapping: evidence is weaker than the federation asks")
+	ErrLineage     = errors.New("mapping: a join or hand-over does not lead from the key in the receipts to the holder's")
 	ErrNotProposal = errors.New("mapping: already signed by a DP")
 )
 

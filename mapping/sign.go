@@ -20,8 +20,9 @@ const (
 )
 
 // Sign starts a mapping: the holder's signature over c and the receipts that
-// it rests on. c.Receipts and c.Issued are set here.
-func (c Claims) Sign(holder key.Private, receipts [][]byte, now time.Time) (Unverified, error) {
+// it rests on. c.Receipts and c.Issued are set here. Where the receipts are for
+// an older key of the lineage, the statements lead from that one to the holder's.
+func (c Claims) Sign(holder key.Private, receipts [][]byte, now time.Time, lineage ...[]byte) (Unverified, error) {
 	c.Receipts = nil
 	for _, r := range receipts {
 		c.Receipts = append(c.Receipts, possession.Digest(r))
@@ -38,6 +39,15 @@ func (c Claims) Sign(holder key.Private, receipts [][]byte, now time.Time) (Unve
 			return Unverified{}, err
 		}
 	}
+	statements, err := parseLineage(lineage)
+	if err != nil {
+		return Unverified{}, err
+	}
+	for _, s := range statements {
+		if at, err = notBefore(at, s.Time()); err != nil {
+			return Unverified{}, err
+		}
+	}
 	if holder.Public() != c.Holder {
 		return Unverified{}, fmt.Errorf("%w: signing with another key than the one named", ErrClaims)
 	}
@@ -50,7 +60,10 @@ func (c Claims) Sign(holder key.Private, receipts [][]byte, now time.Time) (Unve
 	if err != nil {
 		return Unverified{}, err
 	}
-	return assemble(c, m, parsed, receipts, sha256.Sum256(payload))
+	return Unverified{
+		claims: c, receipts: parsed, lineage: statements, digest: sha256.Sum256(payload),
+		bundle: Bundle{Receipts: receipts, Lineage: lineage},
+	}.with(m)
 }
 
 // notBefore returns the later of now and earlier, or ErrFuture when earlier is
@@ -65,8 +78,8 @@ func notBefore(now, earlier time.Time) (time.Time, error) {
 	return now, nil
 }
 
-// assemble encodes m and puts an Unverified together.
-func assemble(c Claims, m cose.Message, parsed []possession.Unverified, receipts [][]byte, digest Digest) (Unverified, error) {
+// with returns u with m in the place of its signatures.
+func (u Unverified) with(m cose.Message) (Unverified, error) {
 	b, err := m.Marshal()
 	if err != nil {
 		return Unverified{}, err
@@ -74,9 +87,8 @@ func assemble(c Claims, m cose.Message, parsed []possession.Unverified, receipts
 	if len(b) > MaxSize {
 		return Unverified{}, fmt.Errorf("%w: larger than %d bytes", ErrClaims, MaxSize)
 	}
-	return Unverified{
-		claims: c, message: m, receipts: parsed, digest: digest, bundle: Bundle{Mapping: b, Receipts: receipts},
-	}, nil
+	u.message, u.bundle.Mapping = m, b
+	return u, nil
 }
 
 // AddMSP adds the next listed MSP's signature. The caller has checked that the
@@ -98,7 +110,7 @@ func (u Unverified) AddMSP(msp key.Private, now time.Time) (Unverified, error) {
 	if err != nil {
 		return Unverified{}, err
 	}
-	return assemble(u.claims, m, u.receipts, u.bundle.Receipts, u.digest)
+	return u.with(m)
 }
 
 // NextMSP returns the entry whose MSP signs next, false when all have.
@@ -152,11 +164,9 @@ func (p Proposal) sign(dp key.Private, l key.Label, m cose.Message, params cose.
 	if err != nil {
 		return Verified{}, err
 	}
-	u, err := assemble(p.u.claims, m, p.u.receipts, p.u.bundle.Receipts, p.u.digest)
-	if err != nil {
+	if p.u, err = p.u.with(m); err != nil {
 		return Verified{}, err
 	}
-	p.u = u
 	return newVerified(p), nil
 }
 

@@ -175,6 +175,10 @@ func (p Policy) proposal(u Unverified, n int, w witness) (Proposal, error) {
 	if err := u.checkHolder(); err != nil {
 		return Proposal{}, err
 	}
+	root, err := u.checkLineage()
+	if err != nil {
+		return Proposal{}, err
+	}
 	barred := []registry.Operator{}
 	if dp, ok := p.snapshot.Party(u.claims.DP); ok {
 		barred = append(barred, dp.Operator)
@@ -187,7 +191,7 @@ func (p Policy) proposal(u Unverified, n int, w witness) (Proposal, error) {
 		barred = append(barred, msp.Operator)
 	}
 	a, err := possession.Assess(p.snapshot, u.receipts, possession.Question{
-		CSI: u.claims.CSI, Holder: u.claims.Holder, Barred: barred, Before: time.Unix(u.message.Signatures[0].Time, 0),
+		CSI: u.claims.CSI, Holder: root, Barred: barred, Before: time.Unix(u.message.Signatures[0].Time, 0),
 		Witnessed: w.at, WitnessedBy: w.by, Now: p.now, Policy: p.evidence,
 	})
 	if err != nil {
@@ -300,7 +304,7 @@ func (p Policy) checkDP(u Unverified, i int) (registry.Party, error) {
 func (p Policy) checkDPTimes(u Unverified, sig cose.Signature) error {
 	signed, until := time.Unix(sig.Time, 0), time.Unix(sig.Until, 0)
 	switch {
-	case !sig.HasKID, sig.Found < uint8(FoundFirst) || sig.Found > uint8(FoundProvisional):
+	case !sig.HasKID, sig.Found < uint8(FoundFirst) || sig.Found > uint8(FoundSilent):
 		return ErrRole
 	case (sig.Role == roleRenewal) != (sig.Admitted != 0), sig.Admitted > sig.Time:
 		return ErrRole

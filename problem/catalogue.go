@@ -48,6 +48,10 @@ const (
 	WithdrawalForeign Kind = "withdrawal-foreign"
 	Residency         Kind = "residency"
 	CSIFull           Kind = "csi-full"
+	LineageStatement  Kind = "lineage-statement"
+	KeyRetired        Kind = "key-retired"
+	ReproofForeign    Kind = "reproof-foreign"
+	StatusForeign     Kind = "status-foreign"
 
 	// About evidence.
 	ReceiptMalformed  Kind = "receipt-malformed"
@@ -62,6 +66,9 @@ const (
 	EvidenceKind      Kind = "evidence-kind"
 	EvidenceLevel     Kind = "evidence-level"
 	EvidenceStale     Kind = "evidence-stale"
+	EvidenceWeaker    Kind = "evidence-weaker"
+	EvidenceBarred    Kind = "evidence-barred"
+	ClaimLimit        Kind = "claim-limit"
 
 	// About a challenge.
 	ChallengeUnknown Kind = "challenge-unknown"
@@ -192,6 +199,10 @@ var catalogue = [...]Row{
 	{SequenceConflict, 409, "The mapping does not follow the one that lives here", RetryFresh, "fetch the live mapping; take its sequence plus one and its digest as predecessor"},
 	{WithdrawalForeign, 422, "The withdrawal is not the holder's for this mapping", RetryNever, "sign it with the mapping's holder key, over its id and payload digest"},
 
+	{LineageStatement, 422, "A join or hand-over does not lead from the key in the receipts to the holder's", RetryNever, "send every statement, the oldest first, signed by both keys; or prove possession with the new key"},
+	{KeyRetired, 409, "The key has handed over to another", RetryNever, "act with the key that followed it"},
+	{ReproofForeign, 422, "The re-proof is not the holder's for this mapping", RetryNever, "sign it with the mapping's key over its id and payload digest, with receipts that were made for a re-proof"},
+	{StatusForeign, 403, "The question is not the holder's for this mapping, or not of now", RetryFresh, "check the clock and sign the question again with the mapping's key"},
 	{CSIFull, 409, "The CSI has as many mappings as it may", RetryNever, "withdraw a mapping, or put several MSPs into one"},
 	{Residency, 422, "The mapping may not be kept where this DP keeps data", RetryNever, "allow the jurisdictions that the DP's offer names, or use another DP"},
 
@@ -207,6 +218,9 @@ var catalogue = [...]Row{
 	{EvidenceKind, 422, "This kind of evidence does not count for this CSI", RetryNever, "see the kinds in the DP's offer"},
 	{EvidenceLevel, 422, "The evidence is weaker than needed", RetryNever, "see the level in the DP's offer; two provers of different operators must agree"},
 	{EvidenceStale, 422, "The evidence is too old for a first admission", RetryFresh, "prove possession again; evidence counts for 24 hours"},
+	{EvidenceWeaker, 409, "Somebody holds the CSI by stricter evidence", RetryFresh, "prove possession at the level that the detail names, or submit it again with a request for review"},
+	{EvidenceBarred, 409, "The CSI changed hands after this evidence", RetryFresh, "prove possession again"},
+	{ClaimLimit, 429, "This key has claimed the CSI as often as is heard", RetryLater, "wait for the claims to be forgotten, 90 days; stricter evidence is heard at once"},
 
 	{ChallengeUnknown, 404, "No such challenge", RetryFresh, "start a new challenge"},
 	{ChallengeExpired, 410, "The challenge has run out", RetryFresh, "start a new challenge"},

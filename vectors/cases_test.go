@@ -96,7 +96,7 @@ func renewed(after ...time.Duration) func(*maker) mapping.Bundle {
 }
 
 func accepted() []mappingCase {
-	return []mappingCase{
+	return append([]mappingCase{
 		{name: "one MSP", why: "The smallest ordinary mapping: one MSP, tag Default, a mail reply and its witness.", make: one(nil)},
 		{name: "two MSPs", why: "On the user's wish several MSPs stand in one mapping; each signs.", make: two(nil)},
 		{name: "eight MSPs", why: "The most that one mapping lists.", make: func(m *maker) mapping.Bundle {
@@ -127,6 +127,7 @@ func accepted() []mappingCase {
 			d.dp().params.Found = uint8(mapping.FoundSuccessor)
 		})},
 		{name: "provisional", why: "Admitted before every peer had answered.", make: one(func(d *draft) { d.dp().params.Found = uint8(mapping.FoundProvisional) })},
+		{name: "won a hold", why: "Admitted after other lineages were silent.", make: one(func(d *draft) { d.dp().params.Found = uint8(mapping.FoundSilent) })},
 		{name: "renewed", why: "The DP's signature replaced under another label; payload and other signatures untouched.", after: 6 * day, make: renewed(5 * day)},
 		{name: "renewed long after", why: "The time of admission stays.", after: 205 * day, make: renewed(100*day, 200*day)},
 		{name: "clock behind", why: "Two minutes of skew are allowed.", after: -2 * time.Minute, make: one(nil)},
@@ -157,7 +158,7 @@ func accepted() []mappingCase {
 			name: "MSP key retired later", why: "An old key stays listed with its validity.", registry: "msp-keys", after: day,
 			make: one(func(d *draft) { d.sigs[1].key = worldtest.Key(d.m.t, retiredKey) }),
 		},
-	}
+	}, lineages()...)
 }
 
 // seenOther bends a receipt to name another published key.
@@ -166,7 +167,7 @@ func seenOther(r *possession.Receipt) { r.KeySeen[0] ^= 1 }
 func refused() []mappingCase {
 	var all []mappingCase
 	for _, group := range [][]mappingCase{
-		malformedMessage(), malformedPayload(), malformedEntry(), outOfBounds(), badRoles(), badSigners(), badTimes(), badStanding(), badEvidence(),
+		malformedMessage(), malformedPayload(), malformedEntry(), outOfBounds(), badRoles(), badSigners(), badTimes(), badStanding(), badEvidence(), badLineage(),
 	} {
 		all = append(all, group...)
 	}
@@ -379,7 +380,7 @@ func badRoles() []mappingCase {
 		{name: "MSP with an end", why: "Only the DP's signature has one.", expect: role, make: one(func(d *draft) { d.sigs[1].params.Until = d.sigs[1].params.Time + 1 })},
 		{name: "holder with a finding", why: "Only the DP finds.", expect: role, make: one(func(d *draft) { d.sigs[0].params.Found = 1 })},
 		{name: "DP without a finding", why: "The DP says what it found.", expect: role, make: one(func(d *draft) { d.dp().params.Found = 0 })},
-		{name: "DP with an unknown finding", why: "1 to 3.", expect: role, make: one(func(d *draft) { d.dp().params.Found = 4 })},
+		{name: "DP with an unknown finding", why: "1 to 4.", expect: role, make: one(func(d *draft) { d.dp().params.Found = 5 })},
 		{name: "admission with a time of admission", why: "Only a renewal has one.", expect: role, make: one(func(d *draft) { d.dp().params.Admitted = 1 })},
 		{name: "renewal without a time of admission", why: "A renewal says when the DP signed first.", expect: role, make: one(func(d *draft) {
 			d.dp().params.Role, d.dp().label = 4, key.LabelRenewal

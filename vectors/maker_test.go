@@ -159,6 +159,7 @@ type draft struct {
 	m        *maker
 	claims   mapping.Claims
 	receipts [][]byte
+	lineage  [][]byte
 	payload  tree
 	sigs     []part
 	encoded  func([]byte) []byte // bends the payload's bytes before they are signed
@@ -210,7 +211,7 @@ func (d *draft) bundle() mapping.Bundle {
 	if d.message != nil {
 		out = d.message(out)
 	}
-	return mapping.Bundle{Mapping: out, Receipts: d.receipts}
+	return mapping.Bundle{Mapping: out, Receipts: d.receipts, Lineage: d.lineage}
 }
 
 // bent fills the payload for a case to bend; receipts stay as they are.

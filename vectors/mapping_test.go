@@ -41,6 +41,7 @@ type mappingVector struct {
 	Expect   string   `json:"expect"`
 	Mapping  string   `json:"mapping"`
 	Receipts []string `json:"receipts"`
+	Lineage  []string `json:"lineage,omitempty"`
 	Report   *report  `json:"report,omitempty"`
 }
 
@@ -108,6 +109,9 @@ func (v mappingVector) bundle(t *testing.T) mapping.Bundle {
 	for _, r := range v.Receipts {
 		b.Receipts = append(b.Receipts, unhex(t, r))
 	}
+	for _, s := range v.Lineage {
+		b.Lineage = append(b.Lineage, unhex(t, s))
+	}
 	return b
 }
 
@@ -156,6 +160,9 @@ func (c mappingCase) vector(t *testing.T) mappingVector {
 	}
 	for _, r := range b.Receipts {
 		v.Receipts = append(v.Receipts, hex.EncodeToString(r))
+	}
+	for _, s := range b.Lineage {
+		v.Lineage = append(v.Lineage, hex.EncodeToString(s))
 	}
 	if c.expect == "" {
 		v.Expect = "accept"
@@ -317,7 +324,7 @@ func TestMappingVectorsNameEveryRefusal(t *testing.T) {
 		problem.SignerUnknown, problem.SignerStanding, problem.TimeOrder, problem.TimeFuture, problem.MappingExpired,
 		problem.MappingLife, problem.MappingStale, problem.ReceiptMalformed, problem.ReceiptForeign, problem.ReceiptSigner,
 		problem.ReceiptStanding, problem.ReceiptDependent, problem.ReceiptOrder, problem.ReceiptRepeated, problem.ReceiptSet,
-		problem.EvidenceKind, problem.EvidenceLevel,
+		problem.EvidenceKind, problem.EvidenceLevel, problem.LineageStatement,
 	} {
 		if !named[string(k)] {
 			t.Errorf("no vector is refused as %s", k)

@@ -20,6 +20,10 @@ const (
 	PathObservations = "/v1/observations" // prover: witness another prover's artefact
 	PathKeys         = "/v1/keys"         // observer: look at a published key
 	PathLists        = "/v1/lists"        // observer: GET, the index of daily lists; below it, by its day, each list
+	PathStandings    = "/v1/standings"    // DP: how a holder's mapping stands
+	PathReproofs     = "/v1/reproofs"     // DP: a holder proves again
+	PathNotices      = "/v1/notices"      // MSP, prover: a DP has something to tell a person
+	PathInbox        = "/v1/inbox"        // MSP: what there is to tell a user
 	PathRegistry     = "/v1/registry"     // every server: GET, the registry file as it stands
 )
 
@@ -61,10 +65,12 @@ type MSPOffer struct {
 	Expires  int64            `cbor:"expires" json:"expires"`
 }
 
-// Bundle is a mapping and the receipts that it names.
+// Bundle is a mapping, the receipts that it names, and the statements that lead
+// from the key in the receipts to the mapping's holder.
 type Bundle struct {
-	Mapping  Bytes   `cbor:"mapping" json:"mapping"`   // COSE_Sign
-	Receipts []Bytes `cbor:"receipts" json:"receipts"` // COSE_Sign1, in the mapping's order
+	Mapping  Bytes   `cbor:"mapping" json:"mapping"`                     // COSE_Sign
+	Receipts []Bytes `cbor:"receipts" json:"receipts"`                   // COSE_Sign1, in the mapping's order
+	Lineage  []Bytes `cbor:"lineage,omitempty" json:"lineage,omitempty"` // COSE_Sign, the oldest first; none where they are one
 }
 
 // BundleOf returns b as a message member.
@@ -72,6 +78,9 @@ func BundleOf(b mapping.Bundle) Bundle {
 	out := Bundle{Mapping: b.Mapping, Receipts: make([]Bytes, 0, len(b.Receipts))}
 	for _, r := range b.Receipts {
 		out.Receipts = append(out.Receipts, r)
+	}
+	for _, l := range b.Lineage {
+		out.Lineage = append(out.Lineage, l)
 	}
 	return out
 }
@@ -81,6 +90,9 @@ func (b Bundle) Unpack() mapping.Bundle {
 	out := mapping.Bundle{Mapping: b.Mapping}
 	for _, r := range b.Receipts {
 		out.Receipts = append(out.Receipts, r)
+	}
+	for _, l := range b.Lineage {
+		out.Lineage = append(out.Lineage, l)
 	}
 	return out
 }
@@ -100,12 +112,14 @@ type SignatureAnswer struct {
 type SubmitRequest struct {
 	Offer  Bytes  `cbor:"offer" json:"offer"`
 	Bundle Bundle `cbor:"bundle" json:"bundle"`
+	Appeal bool   `cbor:"appeal,omitempty" json:"appeal,omitempty"` // where it would be refused as weaker, people shall decide
 }
 
 // States of a submission.
 const (
 	StateAdmitted = "admitted"
 	StateHeld     = "held"
+	StateReview   = "review" // people decide
 )
 
 // SubmitAnswer says what became of a submission.
@@ -137,6 +151,87 @@ type WithdrawalRequest struct {
 type WithdrawalAnswer struct {
 	Ended int64 `cbor:"ended" json:"ended"` // seconds
 	Stamp Stamp `cbor:"registry" json:"registry"`
+}
+
+// StandingRequest asks how a mapping stands, as its holder.
+type StandingRequest struct {
+	Question Bytes `cbor:"question" json:"question"` // COSE_Sign1 by the holder
+}
+
+// States of a mapping, besides those of a submission.
+const (
+	StateLeaving = "leaving" // it ends by its own signed term, unless its holder proves again
+	StateRefused = "refused" // its claim came to nothing
+	StateEnded   = "ended"   // it has won its claim and has ended since
+)
+
+// StandingAnswer is how it stands.
+type StandingAnswer struct {
+	State   string    `cbor:"state" json:"state"`
+	Bundle  *Bundle   `cbor:"bundle,omitempty" json:"bundle,omitempty"`   // while it lives
+	Until   int64     `cbor:"until,omitempty" json:"until,omitempty"`     // held, review: the latest time of the decision, if nothing stands still
+	Expires int64     `cbor:"expires,omitempty" json:"expires,omitempty"` // while it lives
+	Prove   bool      `cbor:"prove,omitempty" json:"prove,omitempty"`     // it expires soon: make the next one from fresh evidence
+	Claims  []Claimed `cbor:"claims,omitempty" json:"claims,omitempty"`   // what asks its holder to prove again
+	Stamp   Stamp     `cbor:"registry" json:"registry"`
+}
+
+// Claimed is a claim as the incumbent sees it: not a word on who makes it.
+type Claimed struct {
+	Opened   int64 `cbor:"opened" json:"opened"`                         // an answer rests on evidence dated after it
+	Level    uint8 `cbor:"level" json:"level"`                           // that an answer needs
+	Until    int64 `cbor:"until" json:"until"`                           // when silence ends the mapping, if nothing stands still
+	Answered bool  `cbor:"answered,omitempty" json:"answered,omitempty"` // sufficiently
+}
+
+// ReproofRequest proves again.
+type ReproofRequest struct {
+	Statement Bytes   `cbor:"statement" json:"statement"` // COSE_Sign1 by the holder
+	Receipts  []Bytes `cbor:"receipts" json:"receipts"`   // that it names, in order
+}
+
+// ReproofAnswer says what it was good for.
+type ReproofAnswer struct {
+	Level    uint8 `cbor:"level" json:"level"`
+	Answered int   `cbor:"answered" json:"answered"` // claims that it answers
+	Stamp    Stamp `cbor:"registry" json:"registry"`
+}
+
+// What a DP has to tell a person.
+const (
+	NoticeClaim  = "claim"  // prove again, or the mapping ends
+	NoticeExpiry = "expiry" // the mapping expires soon
+)
+
+// NoticeRequest is what a DP tells an MSP for its user, or a prover for whoever
+// has the CSI.
+type NoticeRequest struct {
+	Notice Notice    `cbor:"notice" json:"notice"`
+	CSI    csi.Clear `cbor:"csi" json:"csi"`
+}
+
+// Notice says nothing of anybody else.
+type Notice struct {
+	Kind    string `cbor:"kind" json:"kind"`
+	Mapping Bytes  `cbor:"mapping" json:"mapping"` // id of the person's own, 16 bytes
+	Since   int64  `cbor:"since" json:"since"`
+	Until   int64  `cbor:"until" json:"until"`
+}
+
+// NoticeAnswer says that the message is kept, or on its way.
+type NoticeAnswer struct {
+	Taken bool `cbor:"taken" json:"taken"`
+}
+
+// InboxRequest asks an MSP what there is to tell the signed-in user of a CSI of
+// her account.
+type InboxRequest struct {
+	CSI csi.Clear `cbor:"csi" json:"csi"`
+}
+
+// InboxAnswer has it, the oldest first.
+type InboxAnswer struct {
+	Notices []Notice `cbor:"notices" json:"notices"`
 }
 
 // Federation says which DPs a lookup asks besides the one that gets it.

@@ -36,6 +36,16 @@ var messages = []any{
 	wire.RenewalAnswer{},
 	wire.WithdrawalRequest{},
 	wire.WithdrawalAnswer{},
+	wire.StandingRequest{},
+	wire.StandingAnswer{},
+	wire.Claimed{},
+	wire.ReproofRequest{},
+	wire.ReproofAnswer{},
+	wire.NoticeRequest{},
+	wire.Notice{},
+	wire.NoticeAnswer{},
+	wire.InboxRequest{},
+	wire.InboxAnswer{},
 	wire.LookupRequest{},
 	wire.LookupAnswer{},
 	wire.Answer{},
@@ -59,7 +69,7 @@ var messages = []any{
 type member struct {
 	Name     string
 	Optional bool
-	Type     string // bstr, tstr, uint, the name of a message, or one of these in brackets
+	Type     string // bstr, tstr, uint, bool, the name of a message, or one of these in brackets
 }
 
 // TestSpecMembers compares the members of every message with the page's CDDL.
@@ -91,7 +101,7 @@ func TestSpecMembers(t *testing.T) {
 }
 
 // word matches the names of constants that members take as values.
-var word = regexp.MustCompile(`^(State|Federation|Format|Outcome|Asked|Challenge)[A-Z]`)
+var word = regexp.MustCompile(`^(State|Federation|Format|Outcome|Asked|Challenge|Notice)[A-Z]`)
 
 // TestSpecNamesEveryConstant: every path has a section, and words that
 // members take stand in the CDDL.
@@ -211,6 +221,8 @@ func codedType(t *testing.T, typ reflect.Type) string {
 		return "tstr"
 	case reflect.Int, reflect.Int64, reflect.Uint64, reflect.Uint8:
 		return "uint"
+	case reflect.Bool:
+		return "bool"
 	case reflect.Slice:
 		return "[" + codedType(t, typ.Elem()) + "]"
 	case reflect.Pointer:
@@ -322,7 +334,7 @@ func (r ruleSet) base(expr string) (string, error) {
 	}
 	name, _, _ := strings.Cut(expr, " ") // what follows is a control, as .size
 	switch {
-	case name == "bstr" || name == "tstr" || name == "uint":
+	case name == "bstr" || name == "tstr" || name == "uint" || name == "bool":
 		return name, nil
 	case strings.HasPrefix(name, `"`):
 		return "tstr", nil

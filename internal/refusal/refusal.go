@@ -51,6 +51,11 @@ var table = [...]struct {
 	{mapping.ErrLevel, problem.EvidenceLevel},
 	{mapping.ErrNotProposal, problem.AlreadySigned},
 	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
+	{mapping.ErrLineage, problem.LineageStatement},
+	{mapping.ErrStatement, problem.LineageStatement},
+	{mapping.ErrPairing, problem.LineageStatement},
+	{mapping.ErrReproof, problem.ReproofForeign},
+	{mapping.ErrQuestion, problem.StatusForeign},
 	{mapping.ErrClaims, problem.MappingClaims},
 	{mapping.ErrMalformed, problem.MappingMalformed},
 }
