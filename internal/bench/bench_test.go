@@ -23,7 +23,7 @@ func TestMeasurements(t *testing.T) {
 		"direct": {"lookup_over_store", "single_over_echo", "p50_300_over_10k"},
 		"enrol":  {"enrol_over_bare"},
 		"renew":  {"p50_renewing_over_idle", "p99_renewing_over_idle"},
-		"verify": {"verify_over_signatures"},
+		"verify": {"verify_over_signatures", "phone_verify_over_signatures", "observed_verify_over_signatures"},
 	}
 	if len(bench.Names()) != len(want) {
 		t.Fatalf("measurements %v", bench.Names())

@@ -155,7 +155,7 @@ func (r *run) fill(ctx context.Context, large *people, n int, small *people, few
 		if i%10_000 == 0 {
 			r.say("%d of %d mappings", i, n)
 		}
-		v, err := large.Mapping(snapshot, i)
+		v, err := large.Mapping(snapshot, cast.Mail, i)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"whither/internal/canon"
 	"whither/key"
 	"whither/mapping"
+	"whither/registry"
 )
 
 // signed is one signature with all that checking it needs, so that nothing but
@@ -66,7 +67,8 @@ const (
 )
 
 // signatures takes a mapping of one MSP apart into the signatures of holder, MSP,
-// the DP if it has signed, and both provers, and checks each.
+// the DP if it has signed, both provers, and the observer if there is one, and
+// checks each.
 func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, error) {
 	var m coseSign
 	if err := canon.Unmarshal(b.Mapping[tagSign:], mapping.MaxSize, &m); err != nil {
@@ -84,15 +86,19 @@ func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, 
 		all = append(all, signed{by: signers[i], message: tbs, signature: s.Signature})
 	}
 	for i, r := range b.Receipts {
+		name, label := cast.Observer, key.LabelObservation
+		if i < len(cast.Provers()) {
+			name, label = cast.Provers()[i], key.LabelReceipt
+		}
 		var m coseSign1
 		if err := canon.Unmarshal(r[tagSign1:], mapping.MaxSize, &m); err != nil {
 			return nil, err
 		}
-		tbs, err := canon.Marshal(toBeSigned1{Context: "Signature1", Body: m.Protected, AAD: []byte(key.LabelReceipt), Payload: m.Payload})
+		tbs, err := canon.Marshal(toBeSigned1{Context: "Signature1", Body: m.Protected, AAD: []byte(label), Payload: m.Payload})
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, signed{by: f.Parties[cast.Provers()[i]].Sign.Public(), message: tbs, signature: m.Signature})
+		all = append(all, signed{by: f.Parties[name].Sign.Public(), message: tbs, signature: m.Signature})
 	}
 	for _, s := range all {
 		if err := s.verify(); err != nil {
@@ -102,10 +108,10 @@ func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, 
 	return all, nil
 }
 
-// verify measures the verification of a finished mapping from its bytes against
-// the five signature checks in it.
+// verify measures the verification of finished mappings from their bytes against
+// the signature checks in them: five with evidence by mail or for a number, six
+// with an observer's word.
 func verify(ctx context.Context, r *run) (err error) {
-	const mappings = 64
 	f, err := newFederation(time.Now())
 	if err != nil {
 		return err
@@ -115,45 +121,73 @@ func verify(ctx context.Context, r *run) (err error) {
 		return err
 	}
 	snapshot := source.Snapshot()
-	bundles, bare := make([]mapping.Bundle, mappings), make([][]signed, mappings)
-	for i := range bundles {
-		v, err := f.Mapping(snapshot, i)
+	var sides []side
+	for _, c := range []struct {
+		evidence   cast.Evidence
+		prefix     string
+		signatures int
+	}{{cast.Mail, "", 5}, {cast.Phone, "phone_", 5}, {cast.Observed, "observed_", 6}} {
+		v, err := newVerification(f, snapshot, c.evidence)
 		if err != nil {
 			return err
 		}
-		bundles[i] = v.Bundle()
-		if bare[i], err = f.signatures(bundles[i], v.Claims().Holder); err != nil {
-			return err
+		if n := len(v.bare[0]); n != c.signatures {
+			return fmt.Errorf("%w: %d signatures", ErrWrong, n)
 		}
-		if len(bare[i]) != 5 {
-			return fmt.Errorf("%w: %d signatures", ErrWrong, len(bare[i]))
-		}
+		whole, bare := c.prefix+"verify", c.prefix+"signatures"
+		r.ratio(whole+"_over_signatures", whole+"_p50", bare+"_p50")
+		r.figure(whole+"_us", whole+"_p50", 1e6)
+		r.figure(bare+"_us", bare+"_p50", 1e6)
+		r.note(c.prefix+"size", float64(v.bundles[0].Size()))
+		r.figure(c.prefix+"bundle_bytes", c.prefix+"size", 1)
+		sides = append(sides,
+			func(ctx context.Context) error { return r.times(ctx, whole, v.whole) },
+			func(ctx context.Context) error { return r.times(ctx, bare, v.alone) },
+		)
 	}
-	now := f.Now.Add(time.Second)
-	r.ratio("verify_over_signatures", "verify_p50", "signatures_p50")
-	r.figure("verify_us", "verify_p50", 1e6)
-	r.figure("signatures_us", "signatures_p50", 1e6)
-	r.note("size", float64(bundles[0].Size()))
-	r.figure("bundle_bytes", "size", 1)
-	return r.rounds(ctx,
-		func(ctx context.Context) error {
-			return r.times(ctx, "verify", func(_ context.Context, i int) error {
-				u, err := mapping.Parse(bundles[i%mappings])
-				if err != nil {
-					return err
-				}
-				_, err = mapping.PolicyAt(snapshot, now).Verify(u)
-				return err
-			})
-		},
-		func(ctx context.Context) error {
-			return r.times(ctx, "signatures", func(_ context.Context, i int) error {
-				var all []error
-				for _, s := range bare[i%mappings] {
-					all = append(all, s.verify())
-				}
-				return errors.Join(all...)
-			})
-		},
-	)
+	return r.rounds(ctx, sides...)
+}
+
+// verification is mappings of one kind of evidence, whole and taken apart.
+type verification struct {
+	snapshot *registry.Snapshot
+	now      time.Time
+	bundles  []mapping.Bundle
+	bare     [][]signed
+}
+
+func newVerification(f *federation, s *registry.Snapshot, e cast.Evidence) (*verification, error) {
+	const mappings = 64
+	v := &verification{snapshot: s, now: f.Now.Add(time.Second)}
+	for i := range mappings {
+		m, err := f.Mapping(s, e, i)
+		if err != nil {
+			return nil, err
+		}
+		bare, err := f.signatures(m.Bundle(), m.Claims().Holder)
+		if err != nil {
+			return nil, err
+		}
+		v.bundles, v.bare = append(v.bundles, m.Bundle()), append(v.bare, bare)
+	}
+	return v, nil
+}
+
+// whole verifies a mapping from its bytes.
+func (v *verification) whole(_ context.Context, i int) error {
+	u, err := mapping.Parse(v.bundles[i%len(v.bundles)])
+	if err != nil {
+		return err
+	}
+	_, err = mapping.PolicyAt(v.snapshot, v.now).Verify(u)
+	return err
+}
+
+// alone checks the signatures of a mapping.
+func (v *verification) alone(_ context.Context, i int) error {
+	var all []error
+	for _, s := range v.bare[i%len(v.bare)] {
+		all = append(all, s.verify())
+	}
+	return errors.Join(all...)
 }

@@ -17,15 +17,17 @@ import (
 	"whither/key"
 	"whither/mapping"
 	"whither/possession"
+	"whither/possession/observe"
 	"whither/registry"
 	"whither/registry/update"
 )
 
 // The parties. MSP is listed in the mappings, Asker asks for its users.
 const (
-	DP    = "dp.example"
-	MSP   = "msp-a.example"
-	Asker = "msp-b.example"
+	DP       = "dp.example"
+	MSP      = "msp-a.example"
+	Asker    = "msp-b.example"
+	Observer = "observer.example"
 )
 
 // Provers returns the two provers.
@@ -43,7 +45,30 @@ type Party struct {
 	bit         *uint16
 }
 
-// Federation is a DP, two MSPs and two provers, with every private key.
+// Evidence is what a mapping rests on.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	Mail     Evidence = iota // a reply that two provers judged
+	Phone                    // a number by a message that its carrier signed
+	Observed                 // a reply whose key one of them was handed, with an observer's word
+)
+
+// kinds are those of the two provers' receipts.
+func (e Evidence) kinds() [2]possession.Kind {
+	switch e {
+	case Phone:
+		return [2]possession.Kind{possession.SIPMessage, possession.STIRWitness}
+	case Observed:
+		return [2]possession.Kind{possession.MailReply, possession.MailRecheck}
+	default:
+		return [2]possession.Kind{possession.MailReply, possession.MailWitness}
+	}
+}
+
+// Federation is a DP, two MSPs, two provers and an observer, with every private
+// key.
 type Federation struct {
 	Now     time.Time
 	Parties map[string]*Party
@@ -86,6 +111,7 @@ func New(now time.Time) (*Federation, error) {
 		{Asker, registry.RoleMSP, &bits[1]},
 		{provers[0], registry.RoleProver, nil},
 		{provers[1], registry.RoleProver, nil},
+		{Observer, registry.RoleObserver, nil},
 	} {
 		if f.Parties[m.name], err = f.join(m.name, m.role, m.bit); err != nil {
 			return nil, err
@@ -121,10 +147,10 @@ func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
 	since := f.Now.Add(-48 * time.Hour).Unix()
 	record := registry.Record{
 		Version: 1, Federation: "federation.example", Issued: f.Now.Add(-time.Hour), Expires: f.Now.AddDate(1, 0, 0),
-		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4}},
+		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 4}},
 	}
 	provers := Provers()
-	for _, name := range []string{DP, MSP, Asker, provers[0], provers[1]} {
+	for _, name := range []string{DP, MSP, Asker, provers[0], provers[1], Observer} {
 		p := f.Parties[name]
 		pin := p.TLS.Pin()
 		self := registry.Self{
@@ -157,24 +183,34 @@ func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
 // Person returns the CSI of the ith person.
 func Person(i int) (csi.ID, error) { return csi.Parse(fmt.Sprintf("mailto:user-%d@example.org", i)) }
 
-// receipts returns what both provers sign when they have seen a person's reply.
-func (f *Federation) receipts(id csi.ID, holder key.Public) ([][]byte, error) {
+// number returns the CSI of the ith person who has evidence for a number.
+func number(i int) (csi.ID, error) { return csi.Parse(fmt.Sprintf("tel:+4179%07d", i)) }
+
+// domainKey names the key under which replies are signed.
+func domainKey() [sha256.Size]byte { return sha256.Sum256([]byte("published key")) }
+
+// receipts returns what both provers sign when they have seen a person's
+// evidence, and the observer's word.
+func (f *Federation) receipts(e Evidence, id csi.ID, holder key.Public) ([][]byte, error) {
 	var out [][]byte
 	for i, name := range Provers() {
-		r := possession.Receipt{
-			Purpose: possession.PurposeEnrol, Subject: possession.SubjectOf(id, holder), Kind: possession.MailReply, Level: possession.Level4,
-			Artefact: sha256.Sum256([]byte("reply")), KeySeen: sha256.Sum256([]byte("published key")), Evidence: f.Now, Signed: f.Now,
-		}
-		if i > 0 {
-			r.Kind = possession.MailWitness
-		}
-		b, err := r.Sign(f.Parties[name].Sign)
+		b, err := possession.Receipt{
+			Purpose: possession.PurposeEnrol, Subject: possession.SubjectOf(id, holder), Kind: e.kinds()[i], Level: possession.Level4,
+			Artefact: sha256.Sum256([]byte("reply")), KeySeen: domainKey(), Evidence: f.Now, Signed: f.Now,
+		}.Sign(f.Parties[name].Sign)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, b)
 	}
-	return out, nil
+	if e != Observed {
+		return out, nil
+	}
+	word, err := observe.Observation{
+		Key:   observe.Key{Kind: observe.DKIM, Name: id.Domain(), Label: "s1", Digest: domainKey()},
+		First: f.Now.Add(-time.Hour), Last: f.Now, Signed: f.Now,
+	}.Sign(f.Parties[Observer].Sign)
+	return append(out, word), err
 }
 
 // Submission is what a holder brings to the DP.
@@ -183,9 +219,15 @@ type Submission struct {
 	Mapping mapping.Unverified
 }
 
-// Submission makes the ith person's mapping, up to the DP's signature.
-func (f *Federation) Submission(i int) (Submission, error) {
+// Submission makes the ith person's mapping, by mail and up to the DP's
+// signature.
+func (f *Federation) Submission(i int) (Submission, error) { return f.submission(Mail, i) }
+
+func (f *Federation) submission(e Evidence, i int) (Submission, error) {
 	id, err := Person(i)
+	if e == Phone {
+		id, err = number(i)
+	}
 	if err != nil {
 		return Submission{}, err
 	}
@@ -194,7 +236,7 @@ func (f *Federation) Submission(i int) (Submission, error) {
 	if err != nil {
 		return Submission{}, err
 	}
-	receipts, err := f.receipts(id, holder.Public())
+	receipts, err := f.receipts(e, id, holder.Public())
 	if err != nil {
 		return Submission{}, err
 	}
@@ -218,8 +260,8 @@ func (f *Federation) Submission(i int) (Submission, error) {
 }
 
 // Mapping makes the ith person's mapping, with all signatures.
-func (f *Federation) Mapping(s *registry.Snapshot, i int) (mapping.Verified, error) {
-	one, err := f.Submission(i)
+func (f *Federation) Mapping(s *registry.Snapshot, e Evidence, i int) (mapping.Verified, error) {
+	one, err := f.submission(e, i)
 	if err != nil {
 		return mapping.Verified{}, err
 	}
