@@ -27,6 +27,9 @@ type Holder interface {
 	// Code returns the code that a prover sends to the number, over the channel
 	// of the kind: a message or a call.
 	Code(ctx context.Context, prover registry.PartyID, kind possession.Kind) (string, error)
+	// Sign has her sign content, exactly, with the key of her S/MIME certificate. It
+	// returns a detached CMS signature in DER.
+	Sign(ctx context.Context, prover registry.PartyID, content []byte) ([]byte, error)
 	// SignIn shows her what a sign-in at her OpenID provider says in her name, and
 	// a URL to open for it. It may wait until she has been there.
 	SignIn(ctx context.Context, prover registry.PartyID, sentence, url string) error
@@ -41,6 +44,9 @@ type Wish struct {
 	Tokens    map[registry.PartyID]string
 	Tags      []string
 	Residency []string
+	// Evidence is the kind of evidence to give; zero: the first that the DP's offer
+	// names and this client can give. Codes are named by CodeMessage, for both.
+	Evidence possession.Kind
 	// Replaces is the mapping that this one takes the place of, if any. Its
 	// receipts are used again; nothing is proved anew.
 	Replaces *mapping.Verified
@@ -58,6 +64,7 @@ type Enrolment struct {
 	DPOffer    wire.DPOffer
 	MSPOffers  []wire.MSPOffer
 	Provers    []registry.PartyID // two of different operators, in the DP's order
+	Kind       string             // of the evidence that is being given
 	Challenges []wire.Challenge   // mail: the first prover's; codes: one of each
 	Refused    string             // problem type of the last refused reply
 	Token      string             // of the challenge mail; kept so that the reply can be shown again
@@ -128,15 +135,25 @@ func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say 
 			return err
 		}
 	}
-	switch {
-	case slices.Contains(e.DPOffer.Kinds, possession.MailReply.String()):
+	kind, err := choose(w, e)
+	if err != nil {
+		return err
+	}
+	if e.Kind != kind.String() {
+		// What was begun by another kind is of no use for this one.
+		e.Kind, e.Challenges, e.Receipts, e.Artefact, e.Nonce, e.Token, e.Refused = kind.String(), nil, nil, nil, nil, "", ""
+	}
+	switch kind {
+	case possession.MailReply:
 		return c.proveByMail(ctx, w, h, e, say)
-	case slices.Contains(e.DPOffer.Kinds, possession.CodeMessage.String()):
+	case possession.CodeMessage:
 		return c.proveByCodes(ctx, w, h, e, say)
-	case slices.Contains(e.DPOffer.Kinds, possession.OpenIDToken.String()):
-		return c.proveByToken(ctx, w, h, e, say)
+	case possession.OpenIDToken:
+		return c.proveByArtefact(ctx, w, e, c.byToken(w, h), say)
+	case possession.SMIME:
+		return c.proveByArtefact(ctx, w, e, c.byCertificate(w, h), say)
 	default:
-		return fmt.Errorf("%w: it counts %v", ErrKinds, e.DPOffer.Kinds)
+		return fmt.Errorf("%w: %s", ErrKinds, kind)
 	}
 }
 

@@ -21,12 +21,12 @@ func (c *Client) proveByMail(ctx context.Context, w Wish, h Holder, e *Enrolment
 			return err
 		}
 	}
-	return c.witness(ctx, w, e, possession.MailWitness, "reply", say)
+	return c.witness(ctx, w, e, possession.MailWitness, "the same reply against the key that it saw published itself", say)
 }
 
 // witness has the second prover check what the first one got, and takes its
 // receipt over.
-func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possession.Kind, what string, say Progress) error {
+func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possession.Kind, checked string, say Progress) error {
 	by := e.Provers[1]
 	var o wire.Observation
 	err := c.parties.Call(ctx, by, wire.PathObservations, "", wire.ObservationRequest{
@@ -37,7 +37,7 @@ func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possess
 		return fmt.Errorf("witness %s: %w", by, err)
 	}
 	e.Receipts = append(e.Receipts, o.Receipt)
-	say(fmt.Sprintf("%s checked the same %s against the key that it saw published itself", by, what))
+	say(fmt.Sprintf("%s checked %s", by, checked))
 	return nil
 }
 

@@ -92,6 +92,7 @@ type enrolCommand struct {
 	Tag       []string      `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
 	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
 	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
+	Evidence  string        `help:"How to prove it: mail-reply, code-message, openid-token or smime; none: what the DP names first." placeholder:"KIND"`
 	Desk      string        `help:"The desk of a whither demo, which answers challenges by itself." placeholder:"URL"`
 	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
 }
@@ -108,6 +109,12 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	wish, err := f.wish(c.Address, c.MSP, c.Tag, c.Residency)
 	if err != nil {
 		return err
+	}
+	if c.Evidence != "" {
+		var known bool
+		if wish.Evidence, known = possession.ParseKind(c.Evidence); !known {
+			return fmt.Errorf("%w: --evidence: no such kind", errUsage)
+		}
 	}
 	if wish.Beside, err = f.beside(wish); err != nil {
 		return err
@@ -172,7 +179,7 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 		return err
 	}
 	defer c.Close()
-	var h client.Holder = &terminal{in: bufio.NewReader(s.in), out: s.errOut}
+	var h client.Holder = &terminal{in: bufio.NewReader(s.in), out: s.errOut, folder: f}
 	if deskURL != "" {
 		h = desk.NewPerson(deskURL, w.CSI)
 	}
@@ -201,8 +208,9 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 
 // terminal lets a person answer a mail challenge by hand.
 type terminal struct {
-	in  *bufio.Reader
-	out io.Writer
+	in     *bufio.Reader
+	out    io.Writer
+	folder *folder
 }
 
 // SubjectToken asks for the token of the mail.

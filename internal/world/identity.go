@@ -46,7 +46,10 @@ func (w *World) Web() fetch.Settings {
 func (w *World) policy() registry.Policy {
 	levels := map[string]uint8{"mailto": 4, "tel": 2, "acct": 3}
 	maps.Copy(levels, w.config.Levels)
-	return registry.Policy{Levels: levels, Evidence: registry.Evidence{Issuers: []registry.Issuer{{
-		URL: w.Identity.Issuer(), Clients: []string{IdentityClient}, Domains: []string{MailDomain}, Handle: idp.Handle,
-	}}}}
+	return registry.Policy{Levels: levels, Evidence: registry.Evidence{
+		Issuers: []registry.Issuer{{
+			URL: w.Identity.Issuer(), Clients: []string{IdentityClient}, Domains: []string{MailDomain}, Handle: idp.Handle,
+		}},
+		Mail: []registry.Anchor{{Digest: w.MailAuthority.Digest()}},
+	}}
 }

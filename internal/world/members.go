@@ -94,6 +94,7 @@ func (w *World) proverSettings(m *member) daemon.Settings {
 		Settings: w.settings(m),
 		Mail:     daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
 		Web:      w.Web(),
+		SMIME:    daemon.SMIMESettings{Authorities: w.mailAuthority(), Lists: []string{w.lists}},
 	}
 }
 

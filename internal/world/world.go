@@ -39,6 +39,7 @@ import (
 	"whither/internal/sqlstore"
 	"whither/internal/world/desk"
 	"whither/internal/world/idp"
+	"whither/internal/world/mailca"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/phonenet"
 	"whither/key"
@@ -98,8 +99,11 @@ type World struct {
 	Mail     *mailnet.Network
 	Provider *mailnet.Provider
 	Identity *idp.Provider
-	Phones   *phonenet.Network
-	Desk     string // URL of the page with everybody's mailboxes and phones
+	// MailAuthority certifies mailboxes; Certificates are people's, by address.
+	MailAuthority *mailca.Authority
+	Certificates  map[string]*mailca.Person
+	Phones        *phonenet.Network
+	Desk          string // URL of the page with everybody's mailboxes and phones
 
 	config  Config
 	root    key.Private
@@ -115,6 +119,7 @@ type World struct {
 	mu      sync.Mutex
 	failure error
 	seen    map[string][]endpoint.Seen
+	lists   string // URL of the mail authority's revocation list
 	closers []func() error
 }
 
@@ -150,6 +155,9 @@ func (w *World) start(ctx, running context.Context) error {
 		return err
 	}
 	if err := w.startIdentity(ctx); err != nil {
+		return err
+	}
+	if err := w.startAuthority(ctx, running); err != nil {
 		return err
 	}
 	w.parties = w.members()
@@ -276,7 +284,7 @@ func (w *World) servePage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: desk.New(w.Provider, w.addresses(), w.Phones, w.numbers()).WithSignIn(w.Identity).Handler(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: desk.New(w.Provider, w.addresses(), w.Phones, w.numbers()).WithSignIn(w.Identity).WithCertificates(w.Certificates).Handler(), ReadHeaderTimeout: 5 * time.Second}
 	w.Desk = "http://" + l.Addr().String()
 	w.run(ctx, "desk", func(context.Context) error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -87,11 +87,18 @@ type person struct {
 
 func newScene(t *testing.T, fault func(string) sqldb.Fault) *scene {
 	t.Helper()
+	return newSceneWith(t, func(c *world.Config) { c.Fault = fault })
+}
+
+// newSceneWith is newScene in a world that is configured otherwise.
+func newSceneWith(t *testing.T, change func(c *world.Config)) *scene {
+	t.Helper()
 	s := &scene{clock: &clock{}, logs: &lockedBuffer{}}
 	s.config = world.Config{
 		Dir: t.TempDir(), Now: s.now, Log: slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		People: people, Tick: time.Hour, Fault: fault,
+		People: people, Tick: time.Hour,
 	}
+	change(&s.config)
 	s.start(t)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

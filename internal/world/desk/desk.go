@@ -25,6 +25,7 @@ import (
 
 	"whither/csi"
 	"whither/internal/world/idp"
+	"whither/internal/world/mailca"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/phonenet"
 	"whither/possession"
@@ -38,6 +39,14 @@ type Server struct {
 	network   *phonenet.Network
 	numbers   []string
 	identity  *idp.Provider // nil: there is none
+	signers   map[string]*mailca.Person
+}
+
+// WithCertificates gives people certificates for their addresses, with which the
+// desk signs for them.
+func (s *Server) WithCertificates(signers map[string]*mailca.Person) *Server {
+	s.signers = signers
+	return s
 }
 
 // WithSignIn puts an OpenID provider beside the mailboxes, at which the desk
@@ -87,8 +96,16 @@ type visit struct {
 	URL     string `json:"url"`
 }
 
+// paper asks to sign a text with an address's certificate, and holds the
+// signature.
+type paper struct {
+	Address   string `json:"address"`
+	Text      []byte `json:"text"`
+	Signature []byte `json:"signature,omitempty"`
+}
+
 // Handler returns the page (GET /), and for programs POST /inbox,
-// POST /reply, POST /phone and POST /sign-in.
+// POST /reply, POST /phone, POST /sign-in and POST /sign.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -97,6 +114,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /reply", s.reply)
 	mux.HandleFunc("POST /phone", s.phone)
 	mux.HandleFunc("POST /sign-in", s.signIn)
+	mux.HandleFunc("POST /sign", s.sign)
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
@@ -187,6 +205,26 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) sign(w http.ResponseWriter, r *http.Request) {
+	var p paper
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm)).Decode(&p); err != nil {
+		http.Error(w, "not an order", http.StatusBadRequest)
+		return
+	}
+	signer, ok := s.signers[p.Address]
+	if !ok {
+		http.Error(w, "no certificate for this address", http.StatusNotFound)
+		return
+	}
+	var err error
+	if p.Signature, err = signer.Sign(p.Text); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(p)
 }
 
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) { s.show(w, "") }
@@ -347,6 +385,13 @@ func (p *Person) SignIn(ctx context.Context, _ registry.PartyID, _, url string) 
 	_, rest, _ := strings.Cut(p.id.Canonical(), ":")
 	name, _, _ := strings.Cut(rest, "@")
 	return p.post(ctx, "/sign-in", visit{Account: name, URL: url}, nil)
+}
+
+// Sign has the desk sign content with the person's certificate.
+func (p *Person) Sign(ctx context.Context, _ registry.PartyID, content []byte) ([]byte, error) {
+	var out paper
+	err := p.post(ctx, "/sign", paper{Address: p.id.Address(), Text: content}, &out)
+	return out.Signature, err
 }
 
 func (p *Person) read(ctx context.Context) (box, error) {
