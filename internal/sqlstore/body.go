@@ -16,7 +16,7 @@ import (
 // value. Presentation language of RFC 8446 section 3:
 //
 //	struct {
-//		uint8  layout = 1;
+//		uint8  layout;                // 1, or 2 where there is a lineage
 //		opaque holder[16];
 //		opaque lineage[16];
 //		uint64 sequence;
@@ -24,15 +24,23 @@ import (
 //		Name   providers<0..2^16-1>;  // opaque Name<4..253> each, in the order of the entries
 //		opaque mapping<1..2^16-1>;
 //		Part   receipts<0..2^16-1>;   // opaque Part<1..2^16-1> each
+//		Part   lineage<1..2^16-1>;    // in layout 2 only
 //	} Body;
 //
 // What stands in columns beside it is not repeated.
-const layout = 1
+const (
+	layout        = 1
+	layoutLineage = 2
+)
 
 // appendBody encodes the sealed part of s.
 func appendBody(s directory.Stored) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, s.Bundle.Size()+256))
-	b.AddUint8(layout)
+	if len(s.Bundle.Lineage) == 0 {
+		b.AddUint8(layout)
+	} else {
+		b.AddUint8(layoutLineage)
+	}
 	b.AddBytes(s.Holder[:])
 	b.AddBytes(s.Lineage[:])
 	b.AddUint64(s.Sequence)
@@ -47,11 +55,10 @@ func appendBody(s directory.Stored) ([]byte, error) {
 		}
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(s.Bundle.Mapping) })
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, r := range s.Bundle.Receipts {
-			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(r) })
-		}
-	})
+	addParts(b, s.Bundle.Receipts)
+	if len(s.Bundle.Lineage) != 0 {
+		addParts(b, s.Bundle.Lineage)
+	}
 	body, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: body: %w", err)
@@ -59,18 +66,48 @@ func appendBody(s directory.Stored) ([]byte, error) {
 	return body, nil
 }
 
+func addParts(b *cryptobyte.Builder, parts [][]byte) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, p := range parts {
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(p) })
+		}
+	})
+}
+
+// readParts reads what addParts wrote, as slices of it.
+func readParts(in *cryptobyte.String) (parts [][]byte, ok bool) {
+	var all cryptobyte.String
+	if !in.ReadUint16LengthPrefixed(&all) {
+		return nil, false
+	}
+	for !all.Empty() {
+		var p cryptobyte.String
+		if !all.ReadUint16LengthPrefixed(&p) || len(p) == 0 {
+			return nil, false
+		}
+		parts = append(parts, p)
+	}
+	return parts, true
+}
+
 // parseBody decodes a body into s, which keeps slices of it.
 func parseBody(body []byte, s *directory.Stored) error {
 	in := cryptobyte.String(body)
 	var version, audience uint8
-	var providers, receipts cryptobyte.String
-	ok := in.ReadUint8(&version) && version == layout &&
+	var providers cryptobyte.String
+	ok := in.ReadUint8(&version) && (version == layout || version == layoutLineage) &&
 		in.CopyBytes(s.Holder[:]) && in.CopyBytes(s.Lineage[:]) && in.ReadUint64(&s.Sequence) &&
 		in.ReadUint8(&audience) && audience <= 1 &&
 		in.ReadUint16LengthPrefixed(&providers) &&
-		in.ReadUint16LengthPrefixed((*cryptobyte.String)(&s.Bundle.Mapping)) && len(s.Bundle.Mapping) != 0 &&
-		in.ReadUint16LengthPrefixed(&receipts) && in.Empty()
-	if !ok {
+		in.ReadUint16LengthPrefixed((*cryptobyte.String)(&s.Bundle.Mapping)) && len(s.Bundle.Mapping) != 0
+	if ok {
+		s.Bundle.Receipts, ok = readParts(&in)
+	}
+	if ok && version == layoutLineage {
+		s.Bundle.Lineage, ok = readParts(&in)
+		ok = ok && len(s.Bundle.Lineage) != 0
+	}
+	if !ok || !in.Empty() {
 		return fmt.Errorf("%w: body", sealed.ErrCorrupt)
 	}
 	s.Audience = audience == 1
@@ -84,13 +121,6 @@ func parseBody(body []byte, s *directory.Stored) error {
 			return fmt.Errorf("%w: provider: %w", sealed.ErrCorrupt, err)
 		}
 		s.Providers = append(s.Providers, p)
-	}
-	for !receipts.Empty() {
-		var r cryptobyte.String
-		if !receipts.ReadUint16LengthPrefixed(&r) || len(r) == 0 {
-			return fmt.Errorf("%w: receipts", sealed.ErrCorrupt)
-		}
-		s.Bundle.Receipts = append(s.Bundle.Receipts, r)
 	}
 	return nil
 }

@@ -20,7 +20,9 @@ func bodies(t testing.TB) []directory.Stored {
 	audience.Audience, audience.Sequence = true, 1<<32-1
 	unlisted.Providers, unlisted.Bundle.Receipts = nil, nil
 	several.Providers = []registry.PartyID{worldtest.Party(t, worldtest.MSPB), worldtest.Party(t, worldtest.MSPA)}
-	return []directory.Stored{whole, audience, unlisted, several}
+	joined := whole
+	joined.Bundle.Lineage = [][]byte{{1, 2, 3}, {4}}
+	return []directory.Stored{whole, audience, unlisted, several, joined}
 }
 
 func TestBody(t *testing.T) {
@@ -40,6 +42,7 @@ func TestBody(t *testing.T) {
 		}
 		if got.Holder != s.Holder || got.Lineage != s.Lineage || got.Sequence != s.Sequence || got.Audience != s.Audience ||
 			len(got.Providers) != len(s.Providers) || len(got.Bundle.Receipts) != len(s.Bundle.Receipts) ||
+			len(got.Bundle.Lineage) != len(s.Bundle.Lineage) ||
 			!bytes.Equal(got.Bundle.Mapping, s.Bundle.Mapping) {
 			t.Errorf("%d: %+v, want %+v", i, got, s)
 		}

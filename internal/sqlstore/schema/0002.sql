@@ -1,6 +1,6 @@
--- oldest: 1
 -- What else a DP keeps of a CSI: claims, re-proofs, events, notices. A release that
--- knows schema 1 alone works beside it, and lets claims wait.
+-- knows schema 1 alone goes on while it runs, but cannot read mappings of joined
+-- keys and lets claims wait: it is not started again.
 
 CREATE TABLE records (
 	id         BYTEA    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
