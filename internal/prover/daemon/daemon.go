@@ -41,6 +41,7 @@ import (
 	"whither/internal/prover/bymail"
 	"whither/internal/prover/byopenid"
 	"whither/internal/revocation"
+	"whither/internal/sipin"
 	"whither/internal/smtpout"
 	"whither/internal/sqlstore/proverstore"
 	"whither/internal/sqlstore/sealed"
@@ -99,8 +100,8 @@ func MakeKeys(dir string, s Settings, now time.Time) error {
 type Record struct{ Name, Type, Value string }
 
 // Records returns what the zone of the party's id must have, besides the
-// address of the mail host: where replies go, the key that signs challenges,
-// and who may send them.
+// addresses of the mail host and of the host for SIP: where replies go, the key
+// that signs challenges, who may send them, and where messages and calls go.
 func Records(dir string, s Settings) ([]Record, error) {
 	k, err := keyfile.DKIM(filepath.Join(dir, dkimFile))
 	if err != nil {
@@ -110,18 +111,19 @@ func Records(dir string, s Settings) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Record{
+	return append([]Record{
 		{s.Party, "MX", "10 " + s.Mail.Host},
 		{s.Mail.Selector + "._domainkey." + s.Party, "TXT", published},
 		{s.Party, "TXT", "v=spf1 mx -all"},
 		{"_dmarc." + s.Party, "TXT", "v=DMARC1; p=reject; adkim=s; aspf=s"},
-	}, nil
+	}, sipRecords(s.Party, s.SIP)...), nil
 }
 
 // Prover is a prover with its edges, ready to serve.
 type Prover struct {
 	*prover.Prover
 	mail    *bymail.Mail
+	tel     telephone
 	lists   *revocation.Lists // nil: none
 	options Options
 }
@@ -148,6 +150,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	if err != nil {
 		return nil, nil, err
 	}
+	tel, err := openSTIR(dir, s, o, member)
+	if err != nil {
+		return nil, nil, err
+	}
 	rowKeys, err := vault.LoadKeys(dir)
 	if err != nil {
 		return nil, nil, err
@@ -162,17 +168,16 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	}
 	p, err := prover.New(ctx, prover.Config{
 		Party: member.ID, Key: member.Sign, TLS: member.TLS, Registry: member.Registry, Store: store,
-		Methods: []prover.Method{
-			m.Method(), bycode.Method(couriers),
-			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}), certificates,
-		},
+		Methods: append(tel.methods, m.Method(), bycode.Method(couriers),
+			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}), certificates),
 		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return &Prover{Prover: p, mail: m, lists: lists, options: o}, func() error {
+	return &Prover{Prover: p, mail: m, tel: tel, lists: lists, options: o}, func() error {
 		providers.Close()
+		tel.close()
 		if lists != nil {
 			lists.Close()
 		}
@@ -257,14 +262,18 @@ func resolver(address string) *net.Resolver {
 type Listeners struct {
 	Messages   net.Listener // clients and parties, by HTTPS
 	Mail       net.Listener // mail servers, by SMTP
+	SIP        sipin.Listeners
 	Operations net.Listener // health and metrics, by HTTP; may be nil
 }
 
 // Serve answers on l and does due work until ctx ends; then it finishes what is
 // under way. It closes the listeners.
 func (p *Prover) Serve(ctx context.Context, l Listeners) error {
-	return p.Prover.Serve(ctx, prover.Listeners{Messages: l.Messages, Operations: l.Operations},
-		func(ctx context.Context) error { return p.mail.Serve(ctx, p.Prover, l.Mail) }, p.keepLists)
+	edges := []endpoint.Part{func(ctx context.Context) error { return p.mail.Serve(ctx, p.Prover, l.Mail) }, p.keepLists}
+	if p.tel.phone != nil {
+		edges = append(edges, func(ctx context.Context) error { return p.tel.phone.Serve(ctx, p.Prover, l.SIP) })
+	}
+	return p.Prover.Serve(ctx, prover.Listeners{Messages: l.Messages, Operations: l.Operations}, edges...)
 }
 
 // Listen opens the sockets of the settings.
@@ -274,7 +283,14 @@ func Listen(ctx context.Context, s Settings) (Listeners, error) {
 	if err != nil {
 		return Listeners{}, fmt.Errorf("daemon: %w", err)
 	}
-	return Listeners{Messages: l[0], Mail: l[1], Operations: l[2]}, nil
+	all := Listeners{Messages: l[0], Mail: l[1], Operations: l[2]}
+	if all.SIP, err = listenSIP(ctx, s.SIP); err != nil {
+		for _, one := range l {
+			err = errors.Join(err, one.Close())
+		}
+		return Listeners{}, fmt.Errorf("daemon: %w", err)
+	}
+	return all, nil
 }
 
 // Run opens a prover from its settings file, listens, and serves until ctx

@@ -18,6 +18,7 @@ import (
 	"whither/internal/prover/daemon"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
+	"whither/possession/stir/stirtest"
 	"whither/registry"
 	"whither/registry/update"
 )
@@ -201,6 +202,11 @@ func TestSettingsRefuse(t *testing.T) {
 		"port":            "party = \"prover.example\"\n[mail]\nout_port = 70000",
 		"some limits":     "party = \"prover.example\"\n[limits]\nper_csi = 3",
 		"not TOML":        "party = prover.example",
+		"SIP, no roots":   "party = \"prover.example\"\n[sip]\nlisten = \":5060\"",
+		"SIP, TLS alone":  "party = \"prover.example\"\n[sip]\nlisten_tls = \":5061\"",
+		"SIP, media":      "party = \"prover.example\"\n[stir]\nroots = \"r.pem\"\n[sip]\nlisten = \":5060\"\nmedia = \"media.example\"",
+		"SIP, no media":   "party = \"prover.example\"\n[stir]\nroots = \"r.pem\"\n[sip]\nlisten = \":5060\"\nannouncement = \"a.ulaw\"",
+		"no host":         "party = \"prover.example\"\n[stir]\ncertificate_hosts = [\"\"]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), daemon.SettingsFile)
@@ -230,6 +236,88 @@ func TestRecords(t *testing.T) {
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q", name, got[name])
+		}
+	}
+}
+
+// TestTelephone: with roots and an address a prover takes what comes by SIP, and
+// its zone says where.
+func TestTelephone(t *testing.T) {
+	dir, s := folder(t, minimal)
+	root, err := stirtest.Root(stirtest.Profile{Name: "root", Key: stirtest.FixedKey("root"), From: clock().AddDate(-1, 0, 0), Until: clock().AddDate(1, 0, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"roots.pem": root.PEM(), "hello.ulaw": make([]byte, 8000), "long.ulaw": make([]byte, 1<<20)} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.STIR.Roots = "roots.pem"
+	s.SIP = daemon.SIPSettings{Listen: "127.0.0.1:0", ListenTLS: "127.0.0.1:0", Host: "sip.prover-a.example", Media: "127.0.0.1", Announcement: "hello.ulaw"}
+	s = s.Filled()
+	o := daemon.Options{Now: clock, Log: slog.New(slog.DiscardHandler)}
+	p, closeStore, err := daemon.Open(t.Context(), dir, s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := closeStore(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s.Listen, s.Mail.Listen, s.Operations = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	l, err := daemon.Listen(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(ctx, l) }()
+	const options = "OPTIONS sip:a@prover-a.example SIP/2.0\r\nVia: SIP/2.0/TLS h.example;branch=z9hG4bKa\r\nFrom: <sip:b@h.example>;tag=a\r\n" +
+		"To: <sip:a@prover-a.example>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\nContent-Length: 0\r\n\r\n"
+	plain, err := new(net.Dialer).DialContext(ctx, "udp", l.SIP.UDP.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", l.SIP.TLS.Addr().String()) //nolint:gosec // whose it is, is not the subject
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]net.Conn{"UDP": plain, "TLS": secure} {
+		text := options
+		if name == "UDP" {
+			text = strings.Replace(options, "TLS h.example", "UDP h.example;rport", 1)
+		}
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		b := make([]byte, 2048)
+		if n, err := c.Read(b); err != nil || !strings.HasPrefix(string(b[:n]), "SIP/2.0 200 OK\r\n") {
+			t.Errorf("by %s: %q, %v", name, b[:n], err)
+		}
+		_ = c.Close()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	records, err := daemon.Records(dir, s)
+	if err != nil || len(records) != 7 || records[6] != (daemon.Record{Name: "_sip._udp.prover-a.example", Type: "SRV", Value: "20 10 5060 sip.prover-a.example"}) {
+		t.Errorf("records %v, %v", records, err)
+	}
+	for name, bend := range map[string]func(*daemon.Settings){
+		"roots that are not there":  func(s *daemon.Settings) { s.STIR.Roots = "none.pem" },
+		"roots that are none":       func(s *daemon.Settings) { s.STIR.Roots = "hello.ulaw" },
+		"no announcement":           func(s *daemon.Settings) { s.SIP.Announcement = "none.ulaw" },
+		"announcement for too long": func(s *daemon.Settings) { s.SIP.Announcement = "long.ulaw" },
+		"no certificate":            func(s *daemon.Settings) { s.SIP.Certificate = "none.pem" },
+	} {
+		bent := s
+		bend(&bent)
+		if _, _, err := daemon.Open(t.Context(), dir, bent, o); err == nil {
+			t.Errorf("%s: opened", name)
 		}
 	}
 }

@@ -28,6 +28,9 @@ type Settings struct {
 	Web fetch.Settings `toml:"web"`
 	// SMIME is what certificates of mailboxes are judged by.
 	SMIME SMIMESettings `toml:"smime"`
+	// STIR and SIP are this prover's part in the telephone world.
+	STIR STIRSettings `toml:"stir"`
+	SIP  SIPSettings  `toml:"sip"`
 	// Message and Call are the operators' services that send codes; without
 	// one, this prover sends none over that channel.
 	Message CourierSettings `toml:"message"`
@@ -103,9 +106,12 @@ func (s Settings) Filled() Settings {
 		{&s.Mail.Selector, "whither"},
 		{&s.Mail.Certificate, mailFile},
 		{&s.Mail.CertificateKey, mailFile},
+		{&s.SIP.Host, "sip." + s.Party},
 	} {
 		*d.value = cmp.Or(*d.value, d.empty)
 	}
+	s.SIP.Certificate = cmp.Or(s.SIP.Certificate, s.Mail.Certificate)
+	s.SIP.CertificateKey = cmp.Or(s.SIP.CertificateKey, s.Mail.CertificateKey)
 	if s.Limits == (Limits{}) {
 		s.Limits = Limits(limit.DefaultBounds())
 	}
@@ -131,5 +137,5 @@ func (s Settings) check() error {
 	if l := s.Limits; min(l.PerCSI, l.PerDomain, l.PerKey, l.Total) < 1 {
 		return wrong("limits", "all four, each at least 1, or none")
 	}
-	return nil
+	return s.checkSIP()
 }
