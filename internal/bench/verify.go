@@ -87,8 +87,8 @@ func (f *federation) signatures(b mapping.Bundle, holder key.Public) ([]signed, 
 	}
 	for i, r := range b.Receipts {
 		name, label := cast.Observer, key.LabelObservation
-		if i < len(cast.Provers()) {
-			name, label = cast.Provers()[i], key.LabelReceipt
+		if provers := cast.Provers(); i < len(provers) {
+			name, label = provers[i], key.LabelReceipt
 		}
 		var m coseSign1
 		if err := canon.Unmarshal(r[tagSign1:], mapping.MaxSize, &m); err != nil {
