@@ -45,14 +45,14 @@ var rules = house{
 			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
 			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
-			"internal/sqlstore", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
+			"internal/sqlstore", "internal/sqlstore/bare", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/observerstore", "internal/sqlstore/proverstore",
 			"internal/privacy/pir/pages",
 		},
 		// 5: whole roles put together.
 		{
 			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
-			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/private",
+			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
 		{
@@ -138,7 +138,9 @@ var rules = house{
 		"cmd/whither-msp":                 "internal/command",
 		"cmd/whither-observer":            "internal/command",
 		"cmd/whither-prover":              "internal/command",
-		"internal/bench":                  "internal/dp internal/world",
+		"internal/bench":                  "internal/bench/cast internal/dp",
+		"internal/bench/lifecycle":        "internal/bench internal/bench/cast internal/dp",
+		"internal/sqlstore/bare":          "internal/sqlstore/sqldb",
 	},
 
 	// Who alone may import a package directly.
@@ -157,7 +159,7 @@ var rules = house{
 		"github.com/alecthomas/kong":          {"cmd/...", "flags are read in commands"},
 		"flag":                                {"cmd/... internal/command", "flags are read in commands"},
 		"os/signal":                           {"cmd/... internal/command", "signals are caught in commands"},
-		"os/exec":                             {"internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0027"},
+		"os/exec":                             {"internal/bench/lifecycle internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0027"},
 		"testing/...":                         {"internal/storetest/... internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},
 		"math/rand/v2":                        {"internal/world internal/world/worldtest internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},

@@ -3,17 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 
 	"whither/internal/bench"
+	"whither/internal/bench/lifecycle"
 	"whither/internal/bench/private"
+	"whither/internal/dp"
 )
 
 // benchCommand measures on this machine what a DP costs.
 type benchCommand struct {
-	Name  string `arg:"" help:"What to measure: direct (look-ups), enrol, verify, renew, private (retrieval) or oprf." enum:"direct,enrol,verify,renew,private,oprf"`
+	Name  string `arg:"" help:"What to measure: direct (look-ups), enrol, verify, renew, lifecycle (SQLite and PostgreSQL), private (retrieval) or oprf." enum:"direct,enrol,verify,renew,lifecycle,private,oprf"`
 	Quick bool   `help:"Measure for less than a minute."`
 	Rows  int    `help:"Mappings in the large store, or, for enrol, of a round." placeholder:"N"`
 }
@@ -23,14 +27,14 @@ func (c benchCommand) Run(ctx context.Context, s *session) error {
 	if c.Name == "private" || c.Name == "oprf" {
 		return c.private(ctx, s)
 	}
+	if c.Name == "lifecycle" {
+		return c.lifecycle(ctx, s)
+	}
 	o := bench.Full()
 	if c.Quick {
 		o = bench.Quick()
 	}
-	o.Rows = c.Rows
-	if !s.json {
-		o.Progress = func(what string) { _, _ = fmt.Fprintln(s.errOut, what) }
-	}
+	o.Rows, o.Progress = c.Rows, progress(s)
 	r, err := bench.Run(ctx, c.Name, o)
 	if err != nil {
 		return err
@@ -38,11 +42,50 @@ func (c benchCommand) Run(ctx context.Context, s *session) error {
 	return printMeasured(s, r, r.Ratios, r.Figures)
 }
 
+// progress tells people what is being done.
+func progress(s *session) func(string) {
+	if s.json {
+		return nil
+	}
+	return func(what string) { _, _ = fmt.Fprintln(s.errOut, what) }
+}
+
+// lifecycle measures stores of both engines. Its DPs are processes of this program.
+func (c benchCommand) lifecycle(ctx context.Context, s *session) error {
+	o := lifecycle.Full()
+	if c.Quick {
+		o = lifecycle.Quick()
+	}
+	if c.Rows != 0 {
+		o.Rows = c.Rows
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o.Program, o.Progress = []string{program, "bench-dp"}, progress(s)
+	r, err := lifecycle.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	return printMeasured(s, r, r.Ratios, r.Figures)
+}
+
+// benchDPCommand is a DP that is measured.
+type benchDPCommand struct {
+	Config string `arg:"" help:"Settings file."`
+}
+
+// Run serves until it is told to end.
+func (c benchDPCommand) Run(ctx context.Context, s *session) error {
+	return dp.Run(ctx, c.Config, dp.Options{Now: s.now, Log: slog.New(slog.NewJSONHandler(s.errOut, nil))})
+}
+
 // private measures the private road: the retrieval engine over a table of 256
 // MiB, or the oblivious PRF over batches.
 func (c benchCommand) private(ctx context.Context, s *session) error {
 	if c.Rows != 0 {
-		return fmt.Errorf("%w: --rows goes with direct, enrol, verify and renew", errUsage)
+		return fmt.Errorf("%w: --rows goes with direct, enrol, verify, renew and lifecycle", errUsage)
 	}
 	inputs, rounds, o := 500, 11, private.Full(256<<20, s.now)
 	if c.Quick {

@@ -43,6 +43,7 @@ type cli struct {
 	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
 	Fsck     fsckCommand     `cmd:"" help:"Check a DP's store."`
 	Bench    benchCommand    `cmd:"" help:"Measure on this machine what a DP costs."`
+	BenchDP  benchDPCommand  `cmd:"" name:"bench-dp" hidden:""`
 	Doctor   doctorCommand   `cmd:"" help:"Say what is wrong with a folder or a server, and how to mend it."`
 	Outside  outsideCommand  `cmd:"" help:"Start a small outside world on loopback: DNS, mail, phones."`
 

@@ -66,7 +66,8 @@ type Spread struct {
 	Rounds int     `json:"rounds"`
 }
 
-func spread(v []float64) Spread {
+// SpreadOf returns the spread of the values of rounds, of which there is one at least.
+func SpreadOf(v []float64) Spread {
 	v = slices.Sorted(slices.Values(v))
 	return Spread{Median: v[len(v)/2], Min: v[0], Max: v[len(v)-1], Rounds: len(v)}
 }
@@ -115,7 +116,7 @@ func Run(ctx context.Context, name string, o Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	r := &run{Options: o, began: time.Now(), dir: dir, values: make(map[string][]float64), ratios: make(map[string][2]string), machine: here()}
+	r := &run{Options: o, began: time.Now(), dir: dir, values: make(map[string][]float64), ratios: make(map[string][2]string), machine: Here()}
 	err = errors.Join(measure(ctx, r), os.RemoveAll(dir))
 	if err != nil {
 		return nil, fmt.Errorf("bench: %s: %w", name, err)
@@ -123,8 +124,8 @@ func Run(ctx context.Context, name string, o Options) (*Result, error) {
 	return r.result(name), nil
 }
 
-// here describes the machine.
-func here() Machine {
+// Here describes the machine.
+func Here() Machine {
 	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	// Where these files are missing or in another form, the description is shorter.
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -80,10 +80,10 @@ func (r *run) result(name string) *Result {
 		for i := range v {
 			v[i] = n[i] / d[i]
 		}
-		res.Ratios[key] = spread(v)
+		res.Ratios[key] = SpreadOf(v)
 	}
 	for _, f := range r.figures {
-		res.Figures[f.key] = f.factor * spread(r.values[f.name]).Median
+		res.Figures[f.key] = f.factor * SpreadOf(r.values[f.name]).Median
 	}
 	return res
 }

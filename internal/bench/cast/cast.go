@@ -141,6 +141,11 @@ func (f *Federation) join(name string, role registry.Role, bit *uint16) (*Party,
 	return p, err
 }
 
+// Root is who signs the registry.
+func (f *Federation) Root() registry.Root {
+	return registry.Root{Threshold: 1, Keys: []key.Public{f.root.Public()}}
+}
+
 // Registry writes, into a folder, a signed registry with the DP at an endpoint,
 // and opens it.
 func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
@@ -177,7 +182,7 @@ func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		return nil, err
 	}
-	return update.Open(path, registry.Root{Threshold: 1, Keys: []key.Public{f.root.Public()}}, f.Now)
+	return update.Open(path, f.Root(), f.Now)
 }
 
 // Person returns the CSI of the ith person.
