@@ -2,7 +2,7 @@
 // applications, and an application out of a party's folder. It works on files,
 // for operators who sign by hand:
 //
-//	FEDERATION/federation.toml      name, levels, days that a registry is good
+//	FEDERATION/federation.toml      name, days that a registry is good, what evidence counts
 //	FEDERATION/root.pem             signs; keep it offline
 //	FEDERATION/root.toml            who may sign; everybody gets this
 //	FEDERATION/members/ID/grant.toml  what the federation grants
@@ -58,6 +58,15 @@ type Federation struct {
 	Days int `toml:"days"`
 	// Levels are the lowest levels of evidence that count, by kind of CSI.
 	Levels map[string]uint8 `toml:"levels"`
+	// Refused are kinds of evidence that do not count here, by name.
+	Refused []string `toml:"refused,omitempty"`
+	// Issuers are the OpenID providers whose tokens count.
+	Issuers []Issuer `toml:"issuer,omitempty"`
+	// Carriers anchor the certificates that sign PASSporTs, TokenAuthorities those
+	// that sign authority tokens, MailAuthorities those of S/MIME.
+	Carriers         []Anchors `toml:"carrier,omitempty"`
+	TokenAuthorities []Anchors `toml:"token_authority,omitempty"`
+	MailAuthorities  []Anchors `toml:"mail_authority,omitempty"`
 }
 
 // Grant is grant.toml.
@@ -69,6 +78,10 @@ type Grant struct {
 	Jurisdictions []string `toml:"jurisdictions"`
 	// Bit is an MSP's position in compact answers; never used again for another.
 	Bit *uint16 `toml:"bit,omitempty"`
+	// Ranges are number prefixes, with "+", or mail domains that it serves; none:
+	// all. Codes are a carrier's provider codes (RFC 8226), for its ranges.
+	Ranges []string `toml:"ranges,omitempty"`
+	Codes  []string `toml:"codes,omitempty"`
 	// State is active, closed or expelled, since a time.
 	State string    `toml:"state"`
 	Since time.Time `toml:"since"`
@@ -83,7 +96,7 @@ func Init(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	f := Federation{Name: name, Days: 30, Levels: map[string]uint8{"mailto": 4, "tel": 2}}
+	f := Federation{Name: name, Days: 30, Levels: map[string]uint8{"mailto": 4, "tel": 2, "acct": 3}}
 	if err := writeTOML(filepath.Join(dir, FederationFile), f); err != nil {
 		return err
 	}
@@ -133,8 +146,13 @@ func Sign(dir string, now time.Time) (*registry.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	evidence, err := f.evidence(dir)
+	if err != nil {
+		return nil, err
+	}
 	r := registry.Record{
-		Version: version, Federation: f.Name, Issued: now, Expires: now.AddDate(0, 0, f.Days), Policy: registry.Policy{Levels: f.Levels},
+		Version: version, Federation: f.Name, Issued: now, Expires: now.AddDate(0, 0, f.Days),
+		Policy: registry.Policy{Levels: f.Levels, Evidence: evidence},
 	}
 	if r.Parties, err = members(dir); err != nil {
 		return nil, err
@@ -232,6 +250,7 @@ func (g *Grant) entry() (registry.Entry, error) {
 	}
 	out := registry.Grant{
 		ID: id, Operator: operator, OperatorKey: k, Jurisdictions: g.Jurisdictions, Bit: g.Bit,
+		Ranges: g.Ranges, Codes: g.Codes,
 		Standing: registry.Standing{State: registry.State(g.State), Since: g.Since.Unix()},
 	}
 	for _, r := range g.Roles {
