@@ -134,7 +134,7 @@ func (r *run) admitSides(ctx context.Context, pairs []*pair, all *[]mapping.Veri
 func (r *run) prepare(ctx context.Context, f *cast.Federation, s *registry.Snapshot, first int) ([]mapping.Verified, error) {
 	all := make([]mapping.Verified, r.Admissions)
 	err := each(ctx, 4, len(all), func(_ context.Context, i int) (err error) {
-		all[i], err = f.Mapping(s, first+i)
+		all[i], err = f.Mapping(s, cast.Mail, first+i)
 		return err
 	})
 	return all, err

@@ -111,7 +111,7 @@ func (r *run) fill(ctx context.Context, f *cast.Federation, dir, u string) (_ []
 		if i%10_000 == 0 {
 			r.say("%d of %d mappings", i, r.Rows)
 		}
-		v, err := f.Mapping(source.Snapshot(), i)
+		v, err := f.Mapping(source.Snapshot(), cast.Mail, i)
 		if err != nil {
 			return err
 		}
