@@ -11,13 +11,10 @@
 package bysmime
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"whither/internal/prover"
@@ -33,7 +30,7 @@ type Config struct {
 	Snapshot func() *registry.Snapshot
 	// Authorities are certificates of roots. Those count that the registry names.
 	Authorities []*x509.Certificate
-	// Lists returns revocation lists, in DER, as they are now. It is asked when
+	// Lists returns the revocation lists of the moment, in DER. It is asked when
 	// all else about a signature is in order.
 	Lists func() ([][]byte, error)
 }
@@ -97,15 +94,7 @@ func (j judge) find(t prover.Testimony) (prover.Finding, error) {
 
 // roots are the authorities that the federation names now.
 func (j judge) roots() []*x509.Certificate {
-	anchors := j.config.Snapshot().Policy().Evidence.Mail
-	var out []*x509.Certificate
-	for _, c := range j.config.Authorities {
-		digest := sha256.Sum256(c.Raw)
-		if slices.ContainsFunc(anchors, func(a registry.Anchor) bool { return bytes.Equal(a.Digest, digest[:]) }) {
-			out = append(out, c)
-		}
-	}
-	return out
+	return smime.RootsOf(j.config.Snapshot(), j.config.Authorities)
 }
 
 // status reads the revocation lists when they are first asked for.

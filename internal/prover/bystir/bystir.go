@@ -21,13 +21,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"whither/internal/prover"
 	"whither/possession"
 	"whither/possession/stir"
-	"whither/possession/stir/chain"
 	"whither/possession/stir/passport"
 	"whither/problem"
 	"whither/registry"
@@ -77,33 +77,26 @@ type Trust struct {
 // count here.
 func (t Trust) Now(form stir.Form) (stir.Trust, error) {
 	s := t.Snapshot()
-	carriers, authorities := t.named(s.Policy().Evidence.Carriers), t.named(s.Policy().Evidence.Authorities)
-	if form == stir.FormToken && len(authorities) == 0 || form != stir.FormToken && len(carriers) == 0 {
+	anchors := s.Policy().Evidence.Carriers
+	if form == stir.FormToken {
+		anchors = s.Policy().Evidence.Authorities
+	}
+	if !slices.ContainsFunc(anchors, t.has) {
 		return stir.Trust{}, prover.ErrKind
 	}
-	trust := stir.Trust{Ranges: s.NumberRanges}
-	var err error
-	if trust.Roots, err = chain.NewRoots(carriers...); err == nil {
-		trust.Authorities, err = chain.NewRoots(authorities...)
-	}
+	trust, err := stir.TrustOf(s, t.Certificates, t.Certificates)
 	if err != nil {
 		return stir.Trust{}, fmt.Errorf("%w: %w", prover.ErrKind, err)
 	}
 	return trust, nil
 }
 
-// named returns the certificates that the registry's anchors name.
-func (t Trust) named(anchors []registry.Anchor) []chain.Anchor {
-	var out []chain.Anchor
-	for _, der := range t.Certificates {
+// has reports whether the prover was given the certificate of an anchor.
+func (t Trust) has(a registry.Anchor) bool {
+	return slices.ContainsFunc(t.Certificates, func(der []byte) bool {
 		digest := sha256.Sum256(der)
-		for _, a := range anchors {
-			if bytes.Equal(a.Digest, digest[:]) {
-				out = append(out, chain.Anchor{Certificate: der, Prefixes: a.Prefixes})
-			}
-		}
-	}
-	return out
+		return bytes.Equal(a.Digest, digest[:])
+	})
 }
 
 // Address is the SIP address of a challenge at a prover: the one destination of

@@ -142,6 +142,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 	if err != nil {
 		return nil, nil, err
 	}
+	sim, err := s.SIM.open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
 	providers, err := openProviders(dir, s, o, member.Registry)
 	if err != nil {
 		return nil, nil, err
@@ -171,6 +175,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 		Methods: append(tel.methods, m.Method(), bycode.Method(couriers),
 			byopenid.Method(byopenid.Config{Providers: providers, Registry: member.Registry.Snapshot}), certificates),
 		Limits: limit.Bounds(s.Limits), Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		SIM: sim, SIMAge: time.Duration(s.SIM.Hours) * time.Hour,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())

@@ -22,6 +22,7 @@ type Settings struct {
 	Resolver string       `toml:"resolver"`
 	Mail     MailSettings `toml:"mail"`
 	Limits   Limits       `toml:"limits"`
+	SIM      SIMSettings  `toml:"sim"`
 	// Web is how this prover reaches servers of the outside world: OpenID
 	// providers that the registry names, which publish keys. Without a resolver of
 	// its own it has this prover's.
