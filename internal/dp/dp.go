@@ -30,6 +30,7 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/sqlstore/sqldb"
 	"whither/key"
+	"whither/possession"
 	"whither/problem"
 	"whither/registry"
 	"whither/registry/update"
@@ -45,6 +46,8 @@ type Config struct {
 	Registry *update.Source
 	// SignatureLife is for how long a DP signature is good; zero: seven days.
 	SignatureLife time.Duration
+	// Demands on evidence beyond the federation's.
+	Demands possession.Demands
 	// Tick is how often due work is looked for; zero: a minute.
 	Tick time.Duration
 	Now  func() time.Time
@@ -75,7 +78,7 @@ func New(c Config) (*DP, error) {
 	}
 	d, err := directory.New(directory.Config{
 		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers), Store: c.Store,
-		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife,
+		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife, Demands: c.Demands,
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestExampleSettings(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%q: %v", text, err)
 		}
-		if want && s != example {
+		if want && !reflect.DeepEqual(s, example) {
 			t.Errorf("the example shows other values than the defaults: %+v", s)
 		}
 	}

@@ -25,6 +25,8 @@ type Settings struct {
 	// SignatureDays is for how many days a signature on a mapping is good, 1 to
 	// 7; zero: 7. Fewer days end a withdrawn mapping sooner and cost more renewals.
 	SignatureDays int `toml:"signature_days"`
+
+	Evidence EvidenceSettings `toml:"evidence"`
 }
 
 // Names of what lies in a DP's folder.
@@ -45,7 +47,8 @@ func ReadSettings(path string) (Settings, error) {
 	if s.SignatureDays < 1 || s.SignatureDays > 7 {
 		return Settings{}, fmt.Errorf("dp: %s: signature_days is 1 to 7", SettingsFile)
 	}
-	return s, nil
+	_, err := s.Evidence.demands()
+	return s, err
 }
 
 // Place returns where the DP of a folder keeps its mappings.
@@ -85,6 +88,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	if err != nil {
 		return nil, nil, fmt.Errorf("dp: %s: %w", SettingsFile, err)
 	}
+	demands, err := s.Evidence.demands()
+	if err != nil {
+		return nil, nil, err
+	}
 	offers, err := keyfile.ReadSecret(filepath.Join(dir, "keys", offerFile))
 	if err != nil {
 		return nil, nil, err
@@ -103,7 +110,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	}
 	d, err := New(Config{
 		Party: m.ID, Key: m.Sign, TLS: m.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: m.Registry,
-		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
