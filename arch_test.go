@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -132,6 +132,9 @@ var rules = house{
 		"internal/demo":                   "internal/world",
 		"internal/world":                  "internal/dp internal/monitor internal/msp internal/observer/daemon internal/prover/daemon internal/world/desk internal/world/idp internal/world/mailnet internal/world/phonenet",
 		"internal/world/around":           "internal/world/desk internal/world/mailnet internal/world/phonenet",
+		"internal/world/attack":           "internal/world/attack/cast internal/world/attack/forge internal/world/attack/stage internal/world/worldtest",
+		"internal/world/attack/forge":     "internal/world/attack/cast internal/world/attack/stage internal/world/mailca",
+		"internal/world/attack/stage":     "internal/world/mailca internal/world/worldtest",
 		"internal/world/worldtest":        "internal/world",
 		"internal/simulate":               "internal/world",
 		"cmd/whither-dp":                  "internal/command",

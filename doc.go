@@ -8,4 +8,4 @@ package whither
 
 // Every package whose tests write vectors or golden files with -update.
 //
-//go:generate go test ./csi ./internal/dp/precedence ./internal/privacy/pir ./internal/privacy/pir/batch ./internal/privacy/pir/keyword ./possession ./possession/mail ./possession/observe ./possession/openid ./possession/smime ./possession/stir ./possession/stir/passport ./possession/stir/tnauth ./problem ./registry ./vectors -update
+//go:generate go test ./csi ./internal/dp/precedence ./internal/privacy/pir ./internal/privacy/pir/batch ./internal/privacy/pir/keyword ./internal/world/attack ./possession ./possession/mail ./possession/observe ./possession/openid ./possession/smime ./possession/stir ./possession/stir/passport ./possession/stir/tnauth ./problem ./registry ./vectors -update
