@@ -18,7 +18,7 @@ import (
 const pageWithin = 60 * time.Second
 
 // daemons are built for the page; whither is the test binary itself.
-var daemons = []string{"whither-dp", "whither-msp", "whither-prover"}
+var daemons = []string{"whither-dp", "whither-msp", "whither-observer", "whither-prover"}
 
 // TestOperatePage types what docs/operate.md says, word by word, in one shell
 // and an empty folder. Only the addresses are of another part of loopback, so
@@ -61,7 +61,7 @@ func TestOperatePage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), logs(t, cmd.Dir))
 	}
-	for _, want := range []string{"TLS 1.3 and nothing older", "evidence level 4", "evidence level 2", "no mapping", "0 damaged"} {
+	for _, want := range []string{"TLS 1.3 and nothing older", "evidence level 4", "evidence level 2", "evidence level 3", "no mapping", "0 damaged"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the page's commands never say %q:\n%s", want, out.String())
 		}

@@ -1,13 +1,13 @@
 // Package around starts the world around a federation that is run by hand: a
-// name server, a mail provider, the gateways of a telephone network, and the
-// desk, a page with everybody's mailboxes and phones. It is for trying things
+// name server, a mail provider, an OpenID provider, the gateways of a telephone
+// network, and the desk, a page with everybody's mailboxes and phones. It is for trying things
 // out (docs/operate.md) and refuses every address that is not of loopback:
 // whoever reaches the desk reads every mailbox.
 //
 // Provers meet it as they meet the Internet: by the settings that [World.Text]
 // names. Its folder holds what they are given:
 //
-//	ca.pem                        the authority of its mail servers' certificates
+//	ca.pem                        the authority of its servers' certificates
 //	HOST.pem                      a certificate and key for a prover's mail host
 //	PROVER.message.token, PROVER.call.token  what signs a prover in at a gateway
 //
@@ -35,6 +35,7 @@ import (
 
 	"whither/internal/keyfile"
 	"whither/internal/world/desk"
+	"whither/internal/world/idp"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/phonenet"
 )
@@ -51,7 +52,12 @@ const (
 	DNSPort  = 5300
 	MailPort = 2525
 	DeskPort = 8080
+	SignPort = 8453 // of the OpenID provider
 )
+
+// Client is the client id under which people sign in at the OpenID provider for
+// a federation; it is at https://id. and the domain, with [idp.Handle].
+const Client = "whither-possession"
 
 // Config says what the world is made of, in the words of a command line.
 type Config struct {
@@ -109,6 +115,7 @@ type World struct {
 	config   Config
 	provers  map[string]string // mail host by party
 	mail     *mailnet.Network
+	identity *idp.Provider
 	phones   *phonenet.Network
 	routes   *http.ServeMux
 	server   *http.Server
@@ -159,11 +166,33 @@ func (w *World) furnish(ctx context.Context, records []record) error {
 	if err := w.admit(records); err != nil {
 		return err
 	}
-	w.routes.Handle("/", desk.New(provider, mailboxes, w.phones, numbers).Handler())
+	if err := w.identify(ctx, mailboxes); err != nil {
+		return err
+	}
+	w.routes.Handle("/", desk.New(provider, mailboxes, w.phones, numbers).WithSignIn(w.identity).Handler())
 	w.server = &http.Server{Handler: w.routes, ReadHeaderTimeout: 5 * time.Second}
 	var lc net.ListenConfig
 	if w.listener, err = lc.Listen(ctx, "tcp", w.at(DeskPort)); err != nil {
-		return fmt.Errorf("around: %w", err)
+		return errors.Join(fmt.Errorf("around: %w", err), w.identity.Close())
+	}
+	return nil
+}
+
+// identify starts the OpenID provider, at which everybody with a mailbox has an
+// account.
+func (w *World) identify(ctx context.Context, mailboxes []string) error {
+	var err error
+	w.identity, err = idp.New(ctx, idp.Config{
+		Issuer: "https://id." + w.config.Domain, Address: w.at(SignPort), Certificate: w.mail.Certificate, Roots: w.mail.Roots(), Now: w.config.Now,
+	})
+	if err != nil {
+		return err
+	}
+	w.mail.Announce(w.identity.Host(), w.identity.Port())
+	w.identity.Register(Client, "Whither, to show that an address or a handle is yours")
+	for _, m := range mailboxes {
+		name, _, _ := strings.Cut(m, "@")
+		w.identity.AddAccount(idp.Account{Name: name, Password: rand.Text()[:10], Address: m, Verified: true})
 	}
 	return nil
 }
@@ -242,7 +271,7 @@ func (w *World) Run(ctx context.Context) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, w.mail.Close(), w.phones.Close())
+	return errors.Join(err, w.identity.Close(), w.mail.Close(), w.phones.Close())
 }
 
 // Facts are what provers and people need to know of the world.
@@ -251,11 +280,16 @@ type Facts struct {
 	OutPort  int    `json:"out_port"`
 	Roots    string `json:"roots"`
 	Desk     string `json:"desk"`
+	Issuer   string `json:"issuer"`
+	SignPort int    `json:"sign_port"`
 }
 
 // Facts returns them.
 func (w *World) Facts() Facts {
-	return Facts{Resolver: w.at(DNSPort), OutPort: MailPort, Roots: w.path("ca.pem"), Desk: "http://" + w.at(DeskPort)}
+	return Facts{
+		Resolver: w.at(DNSPort), OutPort: MailPort, Roots: w.path("ca.pem"), Desk: "http://" + w.at(DeskPort),
+		Issuer: w.identity.Issuer(), SignPort: w.identity.Port(),
+	}
 }
 
 // Text is the same for people, with the settings of each prover.
@@ -263,6 +297,9 @@ func (w *World) Text() string {
 	f := w.Facts()
 	var b strings.Builder
 	fmt.Fprintf(&b, "mailboxes and phones: %s\n", f.Desk)
+	fmt.Fprintf(&b, "\nfederation.toml:\n  [[issuer]]\n  url = %q\n  clients = [%q]\n  domains = [%q]\n  handle = %q\n", f.Issuer, Client, w.config.Domain, idp.Handle)
+	web := fmt.Sprintf("  [web]\n  roots = %q\n  port = %d\n  allow = [%q]\n", f.Roots, f.SignPort, w.config.Address+"/32")
+	fmt.Fprintf(&b, "\nclient.toml of everybody:\n%s  resolver = %q\n", web, f.Resolver)
 	for _, name := range slices.Sorted(maps.Keys(w.provers)) {
 		fmt.Fprintf(&b, "\nprover.toml of %s:\n  resolver = %q\n  [mail]\n  out_port = %d\n  roots = %q\n", name, f.Resolver, f.OutPort, f.Roots)
 		certificate := w.path(w.provers[name] + ".pem")
@@ -270,6 +307,7 @@ func (w *World) Text() string {
 		for _, c := range []phonenet.Channel{phonenet.Message, phonenet.Call} {
 			fmt.Fprintf(&b, "  [%s]\n  url = %q\n  token = %q\n", c, f.Desk+"/"+name+"/"+string(c), w.path(name+"."+string(c)+".token"))
 		}
+		b.WriteString(web)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -9,13 +9,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"whither/internal/fetch"
 	"whither/internal/keyfile"
+	"whither/internal/oidc"
 	"whither/internal/world/around"
 )
 
@@ -61,6 +64,7 @@ func TestWorld(t *testing.T) {
 		t.Errorf("TXT %v, %v", txt, err)
 	}
 	certificateIsGood(t, c.Dir, f.Roots)
+	keysArePublished(t, f, resolver)
 	send := func(token string) int {
 		url := f.Desk + "/prover.example/message/send-code"
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(`{"phoneNumber":"+41791234567","message":"{{code}}"}`)))
@@ -115,6 +119,23 @@ func certificateIsGood(t *testing.T, dir, roots string) {
 		t.Fatal(err)
 	}
 	if _, err := c.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "mx.prover.example"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// keysArePublished looks at the OpenID provider as a prover does.
+func keysArePublished(t *testing.T, f around.Facts, r *net.Resolver) {
+	t.Helper()
+	pool, err := keyfile.Roots(f.Roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := fetch.New(fetch.Config{
+		Roots: pool, Resolver: r, Port: f.SignPort, Allow: []netip.Prefix{netip.MustParsePrefix(here() + "/32")}, Now: time.Now,
+	})
+	defer get.Close()
+	providers := oidc.New(oidc.Config{Fetch: get, Known: func(string) bool { return true }, Now: time.Now})
+	if _, err := providers.Keys(t.Context(), f.Issuer, ""); err != nil {
 		t.Error(err)
 	}
 }

@@ -22,8 +22,8 @@
 // does.
 //
 // Everything is on loopback and in memory. The issuer's name is in the world's
-// DNS alone, so the page where people sign in is at localhost, where browsers
-// find it. Every method may be called at any time from any goroutine.
+// DNS alone, so the page where people sign in is at localhost, or at the address
+// where it listens, where browsers find it. Every method may be called at any time from any goroutine.
 package idp
 
 import (
@@ -63,6 +63,9 @@ type Config struct {
 	Now         func() time.Time
 }
 
+// localhost is where a provider listens unless it is told otherwise.
+const localhost = "127.0.0.1"
+
 // Account is somebody who can sign in.
 type Account struct {
 	// Name is the handle: the account's name at this provider, never given twice.
@@ -87,6 +90,7 @@ type Fault struct {
 type Provider struct {
 	config   Config
 	host     string
+	page     string // host of the page where people sign in
 	port     int
 	server   *http.Server
 	ended    chan struct{}
@@ -129,12 +133,18 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if err := p.Rotate(ES256); err != nil {
 		return nil, err
 	}
-	certificate, err := c.Certificate(p.host, "localhost")
+	if c.Address == "" {
+		c.Address = localhost + ":0"
+	}
+	if p.page, _, err = net.SplitHostPort(c.Address); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
+	if p.page == localhost {
+		p.page = "localhost"
+	}
+	certificate, err := c.Certificate(p.host, p.page)
 	if err != nil {
 		return nil, err
-	}
-	if c.Address == "" {
-		c.Address = "127.0.0.1:0"
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", c.Address)
@@ -249,7 +259,7 @@ func (p *Provider) misbehaviour() Fault {
 func (p *Provider) configuration(w http.ResponseWriter, _ *http.Request) {
 	c := map[string]any{
 		"issuer":                                         p.config.Issuer,
-		"authorization_endpoint":                         fmt.Sprintf("https://localhost:%d/authorize", p.port),
+		"authorization_endpoint":                         fmt.Sprintf("https://%s:%d/authorize", p.page, p.port),
 		"token_endpoint":                                 p.config.Issuer + "/token",
 		"jwks_uri":                                       p.config.Issuer + "/jwks",
 		"response_types_supported":                       []string{"code"},

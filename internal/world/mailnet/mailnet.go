@@ -187,7 +187,7 @@ func (n *Network) RootPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.root.Raw})
 }
 
-// Certificate issues a server certificate for the hosts.
+// Certificate issues a server certificate for the hosts, names or addresses.
 func (n *Network) Certificate(hosts ...string) (tls.Certificate, error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -198,9 +198,16 @@ func (n *Network) Certificate(hosts ...string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("mailnet: %w", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(2)), DNSNames: hosts,
-		NotBefore: n.root.NotBefore, NotAfter: n.root.NotAfter,
+		SerialNumber: serial.Add(serial, big.NewInt(2)),
+		NotBefore:    n.root.NotBefore, NotAfter: n.root.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, n.root, k.Public(), n.key)
 	if err != nil {
