@@ -81,16 +81,18 @@ func (Error) Unwrap() error { return ErrReached }
 // apart.
 const blockDigits = 3
 
-// eventOf classes a CSI: a mail address by its domain, a number by its block
-// and by the country, or countries, of its prefix.
+// eventOf classes a CSI: a mail address by its domain, a handle by its host, a
+// number by its block and by the country, or countries, of its prefix.
 func eventOf(id csi.ID, holder key.Public, at time.Time) event {
-	e := event{at: at, id: id, domain: id.Domain(), holder: holder}
+	e := event{at: at, id: id, holder: holder}
 	if number := id.CAMARA(); number != "" {
 		e.domain = number[:len(number)-blockDigits]
 		e.country = strings.Join(id.Home(), " ")
-	} else {
-		e.country = "mail " + e.domain
+		return e
 	}
+	_, host, _ := strings.Cut(id.Canonical(), "@")
+	e.domain = string(id.Scheme()) + " " + host
+	e.country = e.domain
 	return e
 }
 

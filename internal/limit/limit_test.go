@@ -66,3 +66,21 @@ func TestErrorNamesTheBound(t *testing.T) {
 		t.Errorf("%v, %q", err, e.Bound)
 	}
 }
+
+// TestHandlesCountByTheirHost: a host's handles share its bound with nobody.
+func TestHandlesCountByTheirHost(t *testing.T) {
+	caps := limit.New(limit.Bounds{PerCSI: 5, PerDomain: 1, PerCountry: 5, PerKey: 9, Total: 9})
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	for i, step := range []struct {
+		uri  string
+		over bool
+	}{
+		{"acct:a@id.example.org", false}, {"acct:b@id.example.org", true}, {"acct:a@id.example.net", false},
+		{"mailto:a@id.example.org", false}, {"mailto:b@id.example.org", true},
+	} {
+		err := caps.Take(worldtest.CSI(t, step.uri), worldtest.Key(t, "key").Public(), now)
+		if (err != nil) != step.over {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+}
