@@ -15,7 +15,7 @@ import (
 )
 
 type doctorCommand struct {
-	Folder   string        `arg:"" optional:"" help:"The folder of a DP, an MSP, a prover or a person." type:"existingdir"`
+	Folder   string        `arg:"" optional:"" help:"The folder of a DP, an MSP, a prover, an observer or a person." type:"existingdir"`
 	Target   string        `help:"Look from outside at a server, as https://dp.example:8443." placeholder:"URL"`
 	Registry string        `help:"The registry to hold the server against." type:"existingfile" placeholder:"FILE"`
 	Root     string        `help:"Who may sign that." type:"existingfile" placeholder:"FILE"`

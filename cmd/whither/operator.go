@@ -11,6 +11,7 @@ import (
 
 	"whither/internal/dp"
 	"whither/internal/msp"
+	watch "whither/internal/observer/daemon"
 	"whither/internal/party"
 	"whither/internal/person"
 	"whither/internal/prover/daemon"
@@ -92,11 +93,11 @@ func (c registryShow) Run(s *session) error {
 	return s.table(map[string]any{"federation": r.Federation(), "version": r.Version(), "digest": fmt.Sprintf("%x", digest), "parties": list}, rows)
 }
 
-// partyCommand is for those who run a DP, an MSP or a prover.
+// partyCommand is for those who run a DP, an MSP, a prover or an observer.
 type partyCommand struct {
 	Folder       string   `arg:"" help:"The party's new folder." type:"path"`
 	ID           string   `help:"Its id, a DNS name; of an MSP the provider domain." required:"" placeholder:"NAME"`
-	Role         string   `help:"dp, msp or prover." enum:"dp,msp,prover" required:""`
+	Role         string   `help:"dp, msp, prover or observer." enum:"dp,msp,prover,observer" required:""`
 	Operator     string   `help:"Who runs it, a DNS name." required:"" placeholder:"NAME"`
 	Endpoint     string   `help:"Where others reach it, as https://dp.example:8443." required:"" placeholder:"URL"`
 	Listen       string   `help:"The address to listen on; by default every one, port 8443." placeholder:"ADDR"`
@@ -151,6 +152,8 @@ func (c partyCommand) make(id registry.PartyID, now time.Time) (name, settings s
 	case registry.RoleMSP:
 		add("dp", c.DP)
 		name, err = msp.SettingsFile, msp.MakeKeys(c.Folder, id, now)
+	case registry.RoleObserver:
+		name, err = watch.SettingsFile, watch.MakeKeys(c.Folder, id, now)
 	default:
 		lines = append(lines, "", "[mail]")
 		add("host", "mx."+c.ID)

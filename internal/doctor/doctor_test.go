@@ -20,26 +20,30 @@ import (
 	"whither/internal/dp"
 	"whither/internal/keyfile"
 	"whither/internal/msp"
+	watch "whither/internal/observer/daemon"
 	"whither/internal/party"
 	"whither/internal/pinned"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
+	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/registry"
 )
 
-// town is a federation of three folders, made by hand.
+// town is a federation of four folders, made by hand.
 type town struct {
 	t        *testing.T
 	dir      string
 	endpoint string
 	listener net.Listener // of the DP
+	dns      *mailnet.DNS // of the observer
 	now      time.Time
 }
 
 func newTown(t *testing.T) *town {
 	t.Helper()
 	w := &town{t: t, dir: t.TempDir(), now: time.Now()}
+	var err error
 	w.listener = listen(t)
 	w.endpoint = "https://" + w.listener.Addr().String()
 	w.must(publish.Init(w.path("federation"), "federation.example"))
@@ -53,6 +57,15 @@ func newTown(t *testing.T) *town {
 	})
 	w.join("prover", registry.RoleProver, daemon.SettingsFile, fmt.Sprintf(settings, "prover.example")+"[mail]\nlisten = \"127.0.0.1:0\"\n", func(dir string) error {
 		return daemon.MakeKeys(dir, daemon.Settings{Settings: party.Settings{Party: "prover.example"}}.Filled(), w.now)
+	})
+	if w.dns, err = mailnet.StartDNS(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.dns.Close() })
+	w.dns.SetSigned(".")
+	w.join("observer", registry.RoleObserver, watch.SettingsFile, fmt.Sprintf(settings, "observer.example")+
+		fmt.Sprintf("resolver = %q\n[[popular]]\ndomain = \"example.org\"\nselectors = [\"s1\"]\n", w.dns.Addr()), func(dir string) error {
+		return watch.MakeKeys(dir, worldtest.Party(t, "observer.example"), w.now)
 	})
 	w.sign()
 	return w
@@ -103,7 +116,7 @@ func (w *town) sign() {
 	w.t.Helper()
 	_, err := publish.Sign(w.path("federation"), w.now)
 	w.must(err)
-	for _, name := range []string{"dp", "msp", "prover"} {
+	for _, name := range []string{"dp", "msp", "prover", "observer"} {
 		for _, file := range []string{publish.RegistryFile, publish.RootFile} {
 			b, err := os.ReadFile(w.path("federation", file))
 			w.must(err)
@@ -157,6 +170,12 @@ func TestFolders(t *testing.T) {
 		{name: "a DP", folder: "dp"},
 		{name: "an MSP", folder: "msp"},
 		{name: "a prover without codes", folder: "prover", want: []string{codes}},
+		{name: "an observer", folder: "observer"},
+		{name: "a resolver that does not validate", folder: "observer", bend: func(w *town) { w.dns.SetSigned() }, want: []string{"resolver: warning"}},
+		{name: "a resolver that does not answer", folder: "observer", bend: func(w *town) { w.must(w.dns.Close()) }, want: []string{"resolver: wrong"}},
+		{name: "an observer without lists", folder: "observer", bend: func(w *town) {
+			w.write(fmt.Sprintf("party = \"observer.example\"\nlisten = \"127.0.0.1:0\"\noperations = \"127.0.0.1:0\"\nresolver = %q\n", w.dns.Addr()), "observer", "observer.toml")
+		}, want: []string{"lists: warning"}},
 		{name: "unknown setting", folder: "dp", bend: func(w *town) { w.add("color = 1\n", "dp", "dp.toml") }, want: []string{"settings: wrong"}},
 		{name: "no settings that parse", folder: "prover", bend: func(w *town) { w.add("=", "prover", "prover.toml") }, want: []string{"settings: wrong"}},
 		{name: "party is no name", folder: "dp", bend: func(w *town) { w.write("party = \"Dp\"\n", "dp", "dp.toml") }, want: []string{"settings: wrong"}},

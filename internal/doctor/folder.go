@@ -12,6 +12,7 @@ import (
 	"whither/internal/dp"
 	"whither/internal/keyfile"
 	"whither/internal/msp"
+	watch "whither/internal/observer/daemon"
 	"whither/internal/party"
 	"whither/internal/prover/daemon"
 	"whither/internal/sqlstore/vault"
@@ -20,7 +21,7 @@ import (
 )
 
 // ErrFolder: the folder is nobody's.
-var ErrFolder = errors.New("doctor: want a folder with dp.toml, msp.toml, prover.toml or client.toml")
+var ErrFolder = errors.New("doctor: want a folder with dp.toml, msp.toml, prover.toml, observer.toml or client.toml")
 
 // mendSettings is what to do about a settings file that does not read.
 const mendSettings = "mend the line that it names; docs/operate.md shows every settings file"
@@ -54,7 +55,7 @@ func Folder(ctx context.Context, dir string, now time.Time) (Report, error) {
 	for _, known := range []struct {
 		file string
 		read func(dir, path string) (subject, error)
-	}{{dp.SettingsFile, readDP}, {msp.SettingsFile, readMSP}, {daemon.SettingsFile, readProver}} {
+	}{{dp.SettingsFile, readDP}, {msp.SettingsFile, readMSP}, {daemon.SettingsFile, readProver}, {watch.SettingsFile, readObserver}} {
 		path := filepath.Join(dir, known.file)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
