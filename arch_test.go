@@ -162,7 +162,7 @@ var rules = house{
 		"github.com/alecthomas/kong":          {"cmd/...", "flags are read in commands"},
 		"flag":                                {"cmd/... internal/command", "flags are read in commands"},
 		"os/signal":                           {"cmd/... internal/command", "signals are caught in commands"},
-		"os/exec":                             {"internal/bench/lifecycle internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0028"},
+		"os/exec":                             {"internal/bench/lifecycle internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0030"},
 		"testing/...":                         {"internal/storetest/... internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},
 		"math/rand/v2":                        {"internal/world internal/world/worldtest internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
