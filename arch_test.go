@@ -52,7 +52,7 @@ var rules = house{
 		// 5: whole roles put together.
 		{
 			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
-			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/lifecycle", "internal/bench/private",
+			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/every", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
 		{
@@ -142,6 +142,7 @@ var rules = house{
 		"cmd/whither-observer":            "internal/command",
 		"cmd/whither-prover":              "internal/command",
 		"internal/bench":                  "internal/bench/cast internal/dp",
+		"internal/bench/every":            "internal/bench internal/bench/lifecycle internal/bench/private",
 		"internal/bench/lifecycle":        "internal/bench internal/bench/cast internal/dp",
 		"internal/sqlstore/bare":          "internal/sqlstore/sqldb",
 	},
