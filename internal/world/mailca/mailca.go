@@ -191,3 +191,13 @@ func oid(id asn1.ObjectIdentifier) []byte {
 func attribute(id asn1.ObjectIdentifier, value []byte) []byte {
 	return element(tag.SEQUENCE, oid(id), element(tag.SET, value))
 }
+
+// Files returns the certificate and the key as other programs read them, in PEM.
+func (p *Person) Files() (certificate, key []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(p.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("mailca: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
