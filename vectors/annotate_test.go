@@ -242,7 +242,7 @@ func sizes(t *testing.T) []byte {
 	fmt.Fprintf(&out, "%-28s %8s %9s %7s\n", "bytes", "mapping", "receipts", "all")
 	for _, c := range accepted() {
 		switch c.name {
-		case "one MSP", "telephone", "no MSP", "two MSPs", "eight MSPs", "every optional claim", "renewed", "three receipts":
+		case "one MSP", "telephone", "no MSP", "two MSPs", "eight MSPs", "every optional claim", "renewed", "three receipts", "signed by a carrier", "observed", "observed by a list":
 			b := c.make(newMaker(t))
 			fmt.Fprintf(&out, "%-28s %8d %9d %7d\n", c.name, len(b.Mapping), b.Size()-len(b.Mapping), b.Size())
 		}

@@ -2,6 +2,7 @@ package vectors_test
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"whither/internal/cose"
@@ -85,13 +86,18 @@ func renewed(after ...time.Duration) func(*maker) mapping.Bundle {
 	return func(m *maker) mapping.Bundle {
 		d := m.draft(worldtest.MSPA)
 		for _, a := range after {
-			at := m.Now.Add(a).Unix()
-			*d.dp() = part{
-				d.dp().key, key.LabelRenewal, true,
-				cose.Params{Role: 4, Time: at, Until: at + 7*86400, Found: 1, Admitted: m.Now.Unix()},
-			}
+			d.renew(a)
 		}
 		return d.bundle()
+	}
+}
+
+// renew puts a later signature of the DP in the place of the one before.
+func (d *draft) renew(after time.Duration) {
+	at := d.m.Now.Add(after).Unix()
+	*d.dp() = part{
+		d.dp().key, key.LabelRenewal, true,
+		cose.Params{Role: 4, Time: at, Until: at + 7*86400, Found: 1, Admitted: d.m.Now.Unix()},
 	}
 }
 
@@ -158,7 +164,7 @@ func accepted() []mappingCase {
 			name: "MSP key retired later", why: "An old key stays listed with its validity.", registry: "msp-keys", after: day,
 			make: one(func(d *draft) { d.sigs[1].key = worldtest.Key(d.m.t, retiredKey) }),
 		},
-	}, lineages()...)
+	}, slices.Concat(lineages(), words())...)
 }
 
 // seenOther bends a receipt to name another published key.
@@ -167,7 +173,7 @@ func seenOther(r *possession.Receipt) { r.KeySeen[0] ^= 1 }
 func refused() []mappingCase {
 	var all []mappingCase
 	for _, group := range [][]mappingCase{
-		malformedMessage(), malformedPayload(), malformedEntry(), outOfBounds(), badRoles(), badSigners(), badTimes(), badStanding(), badEvidence(), badLineage(),
+		malformedMessage(), malformedPayload(), malformedEntry(), outOfBounds(), badRoles(), badSigners(), badTimes(), badStanding(), badEvidence(), badWords(), badLineage(),
 	} {
 		all = append(all, group...)
 	}

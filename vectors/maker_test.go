@@ -91,6 +91,7 @@ var registries = map[string]func(*maker){
 		m.Grant(worldtest.MSPA).Roles = []registry.Role{registry.RoleDP}
 		m.Grant(worldtest.MSPA).Bit = nil
 	},
+	"observers": func(m *maker) { m.Add(observer, registry.RoleObserver, nil) },
 	"level-1":   func(m *maker) { m.Record.Policy.Levels["mailto"] = 1 },
 	"no-levels": func(m *maker) { m.Record.Policy.Levels = map[string]uint8{} },
 }
