@@ -129,7 +129,7 @@ func (c *Client) challengeByArtefact(ctx context.Context, w Wish, e *Enrolment, 
 // choose picks the kind of evidence: the wished one, or the first in the offer
 // that this client can give.
 func choose(w Wish, e *Enrolment) (possession.Kind, error) {
-	can := []possession.Kind{possession.MailReply, possession.CodeMessage, possession.OpenIDToken, possession.SMIME}
+	can := []possession.Kind{possession.MailReply, possession.CodeMessage, possession.SignedCall, possession.SIPMessage, possession.OpenIDToken, possession.SMIME}
 	for _, name := range e.DPOffer.Kinds {
 		offered, _ := possession.ParseKind(name)
 		for _, k := range can {

@@ -14,10 +14,14 @@ import (
 const codeTries = 3
 
 // proveByCodes has the first prover send a code by message and the second one
-// by call, and answers each with what the person types.
-func (c *Client) proveByCodes(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
-	kinds := []possession.Kind{possession.CodeMessage, possession.CodeCall}
+// by call, and answers each with what the person types; or, where second is
+// SignedCall, she calls the second one.
+func (c *Client) proveByCodes(ctx context.Context, w Wish, h Holder, e *Enrolment, second possession.Kind, say Progress) error {
+	kinds := []possession.Kind{possession.CodeMessage, second}
 	for i := len(e.Receipts); i < len(kinds); i++ {
+		if kinds[i] == possession.SignedCall {
+			return c.proveByCall(ctx, w, h, e, i, say)
+		}
 		if len(e.Challenges) == i {
 			ch, err := c.start(ctx, w, e.Provers[i], kinds[i])
 			if err != nil {

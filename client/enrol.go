@@ -33,6 +33,11 @@ type Holder interface {
 	// SignIn shows her what a sign-in at her OpenID provider says in her name, and
 	// a URL to open for it. It may wait until she has been there.
 	SignIn(ctx context.Context, prover registry.PartyID, sentence, url string) error
+	// SendText has her phone send text, exactly, to a SIP address.
+	SendText(ctx context.Context, to, text string) error
+	// Call has her phone call a SIP address and enter code by its keys, once she
+	// has read what that says in her name.
+	Call(ctx context.Context, to, sentence, code string) error
 }
 
 // Wish is what a holder wants.
@@ -45,7 +50,8 @@ type Wish struct {
 	Tags      []string
 	Residency []string
 	// Evidence is the kind of evidence to give; zero: the first that the DP's offer
-	// names and this client can give. Codes are named by CodeMessage, for both.
+	// names and this client can give. Codes are named by CodeMessage, for both; where
+	// the second comes by her own call, by SignedCall.
 	Evidence possession.Kind
 	// Replaces is the mapping that this one takes the place of, if any. Its
 	// receipts are used again; nothing is proved anew.
@@ -147,7 +153,11 @@ func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say 
 	case possession.MailReply:
 		return c.proveByMail(ctx, w, h, e, say)
 	case possession.CodeMessage:
-		return c.proveByCodes(ctx, w, h, e, say)
+		return c.proveByCodes(ctx, w, h, e, possession.CodeCall, say)
+	case possession.SignedCall:
+		return c.proveByCodes(ctx, w, h, e, possession.SignedCall, say)
+	case possession.SIPMessage:
+		return c.proveByText(ctx, w, h, e, say)
 	case possession.OpenIDToken:
 		return c.proveByArtefact(ctx, w, e, c.byToken(w, h), say)
 	case possession.SMIME:

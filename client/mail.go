@@ -53,7 +53,7 @@ func (c *Client) challengeByMail(ctx context.Context, w Wish, h Holder, e *Enrol
 		say(fmt.Sprintf("%s sends a mail from %s", e.Provers[0], ch.From))
 	}
 	if e.Token != "" { // interrupted: the reply may have arrived meanwhile
-		if done, err := c.settled(ctx, e, say); done || err != nil {
+		if done, err := c.settled(ctx, e, 0, sawReply, say); done || err != nil {
 			return err
 		}
 	}
@@ -61,8 +61,11 @@ func (c *Client) challengeByMail(ctx context.Context, w Wish, h Holder, e *Enrol
 		return err
 	}
 	say("waiting for the reply to arrive")
-	return c.await(ctx, e, say)
+	return c.await(ctx, e, 0, sawReply, say)
 }
+
+// sawReply is what a prover did that took a mail.
+const sawReply = "saw the reply with the domain's signature"
 
 // reply computes the response and has the person send it. Going on after an
 // interruption has it sent again: nobody knows whether it was.
@@ -84,10 +87,11 @@ func (c *Client) reply(ctx context.Context, w Wish, h Holder, e *Enrolment) erro
 	return h.SendReply(ctx, e.Challenges[0].From, token, body)
 }
 
-// await polls until the challenge is decided, or ctx ends.
-func (c *Client) await(ctx context.Context, e *Enrolment, say Progress) error {
+// await polls until challenge i is decided, or ctx ends; did is what its prover
+// then has done.
+func (c *Client) await(ctx context.Context, e *Enrolment, i int, did string, say Progress) error {
 	for {
-		if done, err := c.settled(ctx, e, say); done || err != nil {
+		if done, err := c.settled(ctx, e, i, did, say); done || err != nil {
 			return err
 		}
 		select {
@@ -98,24 +102,28 @@ func (c *Client) await(ctx context.Context, e *Enrolment, say Progress) error {
 	}
 }
 
-// settled asks once how the challenge stands, and takes the receipt over.
-func (c *Client) settled(ctx context.Context, e *Enrolment, say Progress) (bool, error) {
+// settled asks once how challenge i stands, and takes over the receipt, and what
+// a witness needs: it is the first challenge's.
+func (c *Client) settled(ctx context.Context, e *Enrolment, i int, did string, say Progress) (bool, error) {
 	var s wire.ChallengeStatus
-	if err := c.parties.Call(ctx, e.Provers[0], wire.PathStatus, "", wire.StatusRequest{ID: e.Challenges[0].ID}, &s); err != nil {
-		return false, fmt.Errorf("status at %s: %w", e.Provers[0], err)
+	if err := c.parties.Call(ctx, e.Provers[i], wire.PathStatus, "", wire.StatusRequest{ID: e.Challenges[i].ID}, &s); err != nil {
+		return false, fmt.Errorf("status at %s: %w", e.Provers[i], err)
 	}
 	refusal := problem.New((problem.Document{Type: s.Problem}).Kind(), "")
 	switch s.State {
 	case wire.ChallengeProved:
-		e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
-		say(fmt.Sprintf("%s saw the reply with the domain's signature", e.Provers[0]))
+		e.Receipts = append(e.Receipts[:i:i], s.Receipt)
+		if i == 0 {
+			e.Artefact, e.Nonce = s.Artefact, s.Nonce
+		}
+		say(fmt.Sprintf("%s %s", e.Provers[i], did))
 		return true, nil
 	case wire.ChallengeFailed:
 		return false, refusal
 	case wire.ChallengeWaiting:
 		if s.Problem != e.Refused {
 			e.Refused = s.Problem
-			say("a reply was refused: " + refusal.Error())
+			say("an answer was refused: " + refusal.Error())
 		}
 		return false, nil
 	default:

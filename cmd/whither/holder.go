@@ -92,7 +92,7 @@ type enrolCommand struct {
 	Tag       []string      `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
 	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
 	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
-	Evidence  string        `help:"How to prove it: mail-reply, code-message, openid-token or smime; none: what the DP names first." placeholder:"KIND"`
+	Evidence  string        `help:"How to prove it: mail-reply, code-message, signed-call, sip-message, openid-token or smime; none: what the DP names first." placeholder:"KIND"`
 	Desk      string        `help:"The desk of a whither demo, which answers challenges by itself." placeholder:"URL"`
 	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
 }
@@ -249,6 +249,18 @@ func (t *terminal) Code(_ context.Context, prover registry.PartyID, kind possess
 func (t *terminal) SignIn(_ context.Context, prover registry.PartyID, sentence, url string) error {
 	_, _ = fmt.Fprintf(t.out, "\nTo sign in at your provider says, to %s:\n\n%s\n\nIf that is what you want to say, open this in a browser on this machine:\n\n%s\n\nWaiting for you to come back …\n",
 		prover, sentence, url)
+	return nil
+}
+
+// SendText shows what to send from the phone, and where.
+func (t *terminal) SendText(_ context.Context, to, text string) error {
+	_, _ = fmt.Fprintf(t.out, "\nSend exactly this and nothing else, from the phone with this number, to %s:\n\n%s\nWaiting for the message …\n", to, text)
+	return nil
+}
+
+// Call shows where to call, and what to enter.
+func (t *terminal) Call(_ context.Context, to, sentence, code string) error {
+	_, _ = fmt.Fprintf(t.out, "\nTo enter the code in a call says, in your name:\n\n%s\n\nIf that is what you want to say, call %s\nfrom the phone with this number and enter %s. Waiting for the call …\n", sentence, to, code)
 	return nil
 }
 

@@ -40,6 +40,8 @@ const (
 	number  = "+41791234567"
 	handle  = "acct:" + holder + "@" + world.IdentityHost
 	nobody  = "nobody@" + world.MailDomain
+	// The asker's number is with another carrier.
+	second = "+41765550123"
 )
 
 // demo is a running demonstration: a world and the commands that are tried in it.
@@ -63,7 +65,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	d := &demo{Config: c}
-	people := []world.Person{{Name: holder, Number: number}, {Name: asker}}
+	people := []world.Person{{Name: holder, Number: number}, {Name: asker, Number: second}}
 	d.world, err = world.Start(ctx, world.Config{Dir: c.Dir, Now: c.Now, Log: c.Log, Tick: time.Second, People: people})
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, forma
 // tell tells the story, step by step, with the very commands that a person
 // would type, and checks what each one says.
 func (d *demo) tell(ctx context.Context) error {
-	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\nan OpenID provider at %s, a DNS server, and the gateways of a telephone network.\nAll sockets are real.",
+	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\nan OpenID provider at %s, a DNS server, and a telephone network with two carriers.\nAll sockets are real.",
 		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.MailDomain, world.IdentityHost)
 	steps := []struct {
 		title string
@@ -101,8 +103,9 @@ func (d *demo) tell(ctx context.Context) error {
 	}{
 		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
 		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
-		{"The same person enrols a phone number elsewhere: two codes, by two operators, over two channels", d.enrolPhone},
+		{"The same person enrols a phone number elsewhere: the phone sends a message by SIP, which its carrier signs", d.enrolPhone},
 		{"… and a handle, by signing in at the OpenID provider that gave it out", d.enrolHandle},
+		{"The asker enrols too: a code by message, and a call by SIP, which another carrier attests, with a code by keypad", d.enrolAsker},
 		{"The asker asks again, about all at once", d.ask},
 		{"Anyone can verify the mappings offline, with the registry's root alone", d.verify},
 		{"A changed mapping is not believed", d.verifyChanged},
@@ -191,23 +194,32 @@ func (d *demo) expect(ctx context.Context, want string) error {
 
 func (d *demo) askInVain(ctx context.Context) error {
 	// A world that is started again has what the last one left.
-	left, err := d.list(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range left {
-		if _, _, err := d.command(ctx, d.holderDir, 0, "withdraw", m.ID); err != nil {
+	for _, dir := range []string{d.holderDir, d.askerDir} {
+		left, err := d.list(ctx, dir)
+		if err != nil {
 			return err
+		}
+		for _, m := range left {
+			if _, _, err := d.command(ctx, dir, 0, "withdraw", m.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return d.expect(ctx, wire.OutcomeNone)
 }
 
+// keygen makes a person's key, if there is none yet.
+func (d *demo) keygen(ctx context.Context, dir string) error {
+	_, err := os.Stat(filepath.Join(dir, "keys", "holder.pem"))
+	if errors.Is(err, os.ErrNotExist) {
+		_, _, err = d.command(ctx, dir, 0, "keygen")
+	}
+	return err
+}
+
 func (d *demo) enrol(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(d.holderDir, "keys", "holder.pem")); errors.Is(err, os.ErrNotExist) {
-		if _, _, err := d.command(ctx, d.holderDir, 0, "keygen"); err != nil {
-			return err
-		}
+	if err := d.keygen(ctx, d.holderDir); err != nil {
+		return err
 	}
 	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--desk", d.world.Desk)
 	if err == nil && !strings.Contains(text, "evidence level 4") {
@@ -217,7 +229,18 @@ func (d *demo) enrol(ctx context.Context) error {
 }
 
 func (d *demo) enrolPhone(ctx context.Context) error {
-	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", number, "--msp", world.MSPC, "--tag", "Personal", "--desk", d.world.Desk)
+	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", number, "--msp", world.MSPC, "--tag", "Personal", "--evidence", "sip-message", "--desk", d.world.Desk)
+	if err == nil && !strings.Contains(text, "evidence level 4") {
+		err = errors.New("it does not say that the evidence reaches level 4")
+	}
+	return err
+}
+
+func (d *demo) enrolAsker(ctx context.Context) error {
+	if err := d.keygen(ctx, d.askerDir); err != nil {
+		return err
+	}
+	_, text, err := d.command(ctx, d.askerDir, 0, "enrol", second, "--msp", world.MSPB, "--tag", "Default", "--evidence", "signed-call", "--desk", d.world.Desk)
 	if err == nil && !strings.Contains(text, "evidence level 2") {
 		err = errors.New("it does not say that the evidence reaches level 2")
 	}
@@ -241,18 +264,18 @@ func (d *demo) enrolAgain(ctx context.Context) error {
 
 // ask looks up the address, the number and the handle, and checks each answer.
 func (d *demo) ask(ctx context.Context) error {
-	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, number, handle)
+	fields, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, number, handle, second)
 	if err != nil {
 		return err
 	}
 	answers, _ := fields["answers"].([]any)
-	if len(answers) != 3 {
-		return fmt.Errorf("%d answers to three questions", len(answers))
+	if len(answers) != 4 {
+		return fmt.Errorf("%d answers to four questions", len(answers))
 	}
 	for i, want := range []struct {
 		csi, msp string
 		level    float64
-	}{{"mailto:" + address, world.MSPA, 4}, {"tel:" + number, world.MSPC, 2}, {handle, world.MSPC, 3}} {
+	}{{"mailto:" + address, world.MSPA, 4}, {"tel:" + number, world.MSPC, 4}, {handle, world.MSPC, 3}, {"tel:" + second, world.MSPB, 2}} {
 		answer, _ := answers[i].(map[string]any)
 		mappings, _ := answer["mappings"].([]any)
 		if answer["outcome"] != wire.OutcomeOne || len(mappings) != 1 {
@@ -320,10 +343,10 @@ func (d *demo) verifyChanged(ctx context.Context) error {
 // listed is a mapping as whither list --json shows it.
 type listed struct{ ID, CSI string }
 
-// list returns the holder's mappings.
-func (d *demo) list(ctx context.Context) ([]listed, error) {
+// list returns a person's mappings.
+func (d *demo) list(ctx context.Context, dir string) ([]listed, error) {
 	var out bytes.Buffer
-	if code := d.Command(ctx, []string{"--dir", d.holderDir, "--json", "list"}, strings.NewReader(""), &out, io.Discard); code != 0 {
+	if code := d.Command(ctx, []string{"--dir", dir, "--json", "list"}, strings.NewReader(""), &out, io.Discard); code != 0 {
 		return nil, fmt.Errorf("list exits with %d", code)
 	}
 	var all []listed
@@ -335,7 +358,7 @@ func (d *demo) list(ctx context.Context) ([]listed, error) {
 
 // ownID returns the id of the holder's mapping of the mail address.
 func (d *demo) ownID(ctx context.Context) (string, error) {
-	all, err := d.list(ctx)
+	all, err := d.list(ctx, d.holderDir)
 	if err != nil {
 		return "", err
 	}
@@ -445,8 +468,8 @@ func (d *demo) invite() {
 	d.say("  %s verify %s --root %s", whither, d.export(), d.world.RootPath())
 	d.say("\n  # the holder's own mappings; enrol the asker by hand, with the mailboxes and phones at %s", d.world.Desk)
 	d.say("  %s --dir %s list", whither, d.holderDir)
-	d.say("  %s --dir %s keygen", whither, d.askerDir)
 	d.say("  %s --dir %s enrol %s@%s --msp %s", whither, d.askerDir, asker, world.MailDomain, world.MSPB)
+	d.say("  %s --dir %s enrol %s --msp %s --evidence sip-message", whither, d.askerDir, second, world.MSPB)
 	d.say("\n  # or a handle: sign in with a browser, with the password that stands at %s", d.world.Desk)
 	d.say("  %s --dir %s enrol acct:%s@%s --msp %s", whither, d.askerDir, asker, world.IdentityHost, world.MSPB)
 }

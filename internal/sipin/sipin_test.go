@@ -133,9 +133,13 @@ func start(t testing.TB, o sipin.Owner, edit func(*sipin.Config)) *running {
 	return r
 }
 
+// silence keeps the library from writing where tests report.
+var silence = sync.OnceFunc(func() { sip.SetDefaultLogger(slog.New(slog.DiscardHandler)) })
+
 // client is sipgo's user agent: an independent reading of the RFCs.
 func client(t testing.TB) (*sipgo.UserAgent, *sipgo.Client) {
 	t.Helper()
+	silence()
 	quiet := slog.New(slog.DiscardHandler)
 	ua, err := sipgo.NewUA(
 		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(quiet)),
@@ -144,7 +148,7 @@ func client(t testing.TB) (*sipgo.UserAgent, *sipgo.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ua.Close() })
-	c, err := sipgo.NewClient(ua, sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientLogger(quiet))
+	c, err := sipgo.NewClient(ua, sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientConnectionAddr("127.0.0.1:0"), sipgo.WithClientLogger(quiet))
 	if err != nil {
 		t.Fatal(err)
 	}

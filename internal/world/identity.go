@@ -50,6 +50,7 @@ func (w *World) policy() registry.Policy {
 		Issuers: []registry.Issuer{{
 			URL: w.Identity.Issuer(), Clients: []string{IdentityClient}, Domains: []string{MailDomain}, Handle: idp.Handle,
 		}},
-		Mail: []registry.Anchor{{Digest: w.MailAuthority.Digest()}},
+		Carriers: w.carrierAnchors(),
+		Mail:     []registry.Anchor{{Digest: w.MailAuthority.Digest()}},
 	}}
 }

@@ -94,6 +94,7 @@ func (w *World) proverSettings(m *member) daemon.Settings {
 		Settings: w.settings(m),
 		Mail:     daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
 		Web:      w.Web(),
+		STIR:     daemon.STIRSettings{Roots: w.carriersRoot()},
 		SMIME:    daemon.SMIMESettings{Authorities: w.mailAuthority(), Lists: []string{w.lists}},
 	}
 }
@@ -107,6 +108,10 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 	smtp, certificate, err := w.joinMail(ctx, m, s)
 	if err != nil {
 		return nil, err
+	}
+	sip, err := w.joinPhones(ctx, m, &s)
+	if err != nil {
+		return nil, errors.Join(err, smtp.Close())
 	}
 	if s.Message, err = w.gateway(ctx, m, phonenet.Message); err == nil {
 		s.Call, err = w.gateway(ctx, m, phonenet.Call)
@@ -127,7 +132,7 @@ func (w *World) openProver(ctx context.Context, m *member) (func(context.Context
 	w.closers = append(w.closers, closeStore)
 	w.provers = append(w.provers, p)
 	return func(ctx context.Context) error {
-		return p.Serve(ctx, daemon.Listeners{Messages: m.listener, Mail: smtp})
+		return p.Serve(ctx, daemon.Listeners{Messages: m.listener, Mail: smtp, SIP: sip})
 	}, nil
 }
 

@@ -103,6 +103,7 @@ type World struct {
 	MailAuthority *mailca.Authority
 	Certificates  map[string]*mailca.Person
 	Phones        *phonenet.Network
+	Carriers      *phonenet.Carriers
 	Desk          string // URL of the page with everybody's mailboxes and phones
 
 	config  Config
@@ -155,6 +156,9 @@ func (w *World) start(ctx, running context.Context) error {
 		return err
 	}
 	if err := w.startIdentity(ctx); err != nil {
+		return err
+	}
+	if err := w.startPhones(ctx); err != nil {
 		return err
 	}
 	if err := w.startAuthority(ctx, running); err != nil {
@@ -249,11 +253,6 @@ func (w *World) startMail() error {
 		return err
 	}
 	w.closers = append(w.closers, w.Mail.Close)
-	w.Phones = phonenet.New(w.config.Now)
-	w.closers = append(w.closers, w.Phones.Close)
-	for _, n := range w.numbers() {
-		w.Phones.Connect(n)
-	}
 	w.Provider, err = w.Mail.AddProvider(MailDomain, mailnet.RSA2048, w.addresses()...)
 	return err
 }
@@ -355,6 +354,13 @@ func (w *World) publish() error {
 	since := now.Add(-time.Hour)
 	for _, m := range w.parties {
 		e, err := m.entry(since, now)
+		if err != nil {
+			return err
+		}
+		w.record.Parties = append(w.record.Parties, e)
+	}
+	for _, c := range carriers() {
+		e, err := c.entry(w, since, now)
 		if err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ type paper struct {
 }
 
 // Handler returns the page (GET /), and for programs POST /inbox,
-// POST /reply, POST /phone, POST /sign-in and POST /sign.
+// POST /reply, POST /phone, POST /send, POST /sign-in and POST /sign.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -113,6 +113,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /inbox", s.inbox)
 	mux.HandleFunc("POST /reply", s.reply)
 	mux.HandleFunc("POST /phone", s.phone)
+	mux.HandleFunc("POST /send", s.dial)
 	mux.HandleFunc("POST /sign-in", s.signIn)
 	mux.HandleFunc("POST /sign", s.sign)
 	return http.NewCrossOriginProtection().Handler(mux)
@@ -227,20 +228,58 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
+// dial is what a phone is to do: send a text to a SIP address, or call it and
+// press keys.
+type dial struct {
+	Number string `json:"number"`
+	To     string `json:"to"`
+	Text   string `json:"text,omitempty"`
+	Keys   string `json:"keys,omitempty"`
+}
+
+// dial has a phone send or call.
+func (s *Server) dial(w http.ResponseWriter, r *http.Request) {
+	var d dial
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm)).Decode(&d); err != nil || (d.Text == "") == (d.Keys == "") {
+		http.Error(w, "not an order", http.StatusBadRequest)
+		return
+	}
+	if err := s.use(r.Context(), d); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// use uses a phone.
+func (s *Server) use(ctx context.Context, d dial) error {
+	if d.Text != "" {
+		// A form has CRLF at the ends of lines; a phone's text has not.
+		return s.network.Send(ctx, d.Number, d.To, strings.ReplaceAll(d.Text, "\r\n", "\n"))
+	}
+	return s.network.Call(ctx, d.Number, d.To, d.Keys)
+}
+
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) { s.show(w, "") }
 
 // form is the page's reply form.
 func (s *Server) form(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	n, err := strconv.Atoi(r.PostFormValue("n"))
-	if err == nil {
-		err = s.send(r.Context(), order{Address: r.PostFormValue("address"), N: n, Text: r.PostFormValue("text")})
+	text := r.PostFormValue("text")
+	var err error
+	if number := r.PostFormValue("number"); number != "" {
+		err = s.use(r.Context(), dial{Number: number, To: strings.TrimSpace(r.PostFormValue("to")), Text: text, Keys: r.PostFormValue("keys")})
+	} else {
+		var n int
+		if n, err = strconv.Atoi(r.PostFormValue("n")); err == nil {
+			err = s.send(r.Context(), order{Address: r.PostFormValue("address"), N: n, Text: text})
+		}
 	}
 	if err != nil {
-		s.show(w, "Not sent: "+err.Error())
+		s.show(w, "Not done: "+err.Error())
 		return
 	}
-	s.show(w, "Sent.")
+	s.show(w, "Done.")
 }
 
 func (s *Server) show(w http.ResponseWriter, notice string) {
@@ -295,7 +334,11 @@ article { border-top: 1px solid #ccc; margin-top: 1.5rem; }
 </article>{{else}}<p>Nothing has arrived yet.</p>{{end}}
 {{end}}{{range .Phones}}<h2>{{.Number}}</h2>
 {{range .Items}}<article><p><b>{{if eq .Channel "call"}}Call{{else}}Message{{end}} from</b> {{.From}}</p><pre>{{.Text}}</pre></article>
-{{else}}<p>Nothing has arrived yet.</p>{{end}}{{end}}
+{{else}}<p>Nothing has arrived yet.</p>{{end}}
+<form method="post"><input type="hidden" name="number" value="{{.Number}}">
+<label>To the SIP address <input name="to" size="48" required></label>
+<label>send this text<textarea name="text"></textarea></label>
+<label>or call, and press <input name="keys" inputmode="tel"></label> <button>Send or call</button></form>{{end}}
 {{with .Issuer}}<h2>{{.}}</h2>
 <p>Where these people sign in. A browser that opens its page warns of the certificate: it is this world's own.</p>
 <ul>{{range $.Accounts}}<li>{{.Name}}, password <code>{{.Password}}</code></li>{{end}}</ul>{{end}}</html>
@@ -392,6 +435,16 @@ func (p *Person) Sign(ctx context.Context, _ registry.PartyID, content []byte) (
 	var out paper
 	err := p.post(ctx, "/sign", paper{Address: p.id.Address(), Text: content}, &out)
 	return out.Signature, err
+}
+
+// SendText has the desk's phone send text to a SIP address.
+func (p *Person) SendText(ctx context.Context, to, text string) error {
+	return p.post(ctx, "/send", dial{Number: p.id.CAMARA(), To: to, Text: text}, nil)
+}
+
+// Call has the desk's phone call a SIP address and enter a code.
+func (p *Person) Call(ctx context.Context, to, _, code string) error {
+	return p.post(ctx, "/send", dial{Number: p.id.CAMARA(), To: to, Keys: code}, nil)
 }
 
 func (p *Person) read(ctx context.Context) (box, error) {

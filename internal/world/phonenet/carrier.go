@@ -256,8 +256,13 @@ func (c *Carrier) CertificatesURL() string {
 	return fmt.Sprintf("https://%s:%d/%s.pem", c.carriers.config.Repository, c.carriers.port, c.name)
 }
 
+// silence keeps the library from writing to the program's own log, which it does
+// in a few places whatever loggers it is given.
+var silence = sync.OnceFunc(func() { sip.SetDefaultLogger(slog.New(slog.DiscardHandler)) })
+
 // start prepares the carrier's user agent.
 func (c *Carrier) start() error {
+	silence()
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	c.ua, err = sipgo.NewUA(sipgo.WithUserAgent(c.name), sipgo.WithUserAgentHostname(c.name),
@@ -266,7 +271,7 @@ func (c *Carrier) start() error {
 	if err != nil {
 		return fmt.Errorf("phonenet: %w", err)
 	}
-	if c.client, err = sipgo.NewClient(c.ua, sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientLogger(quiet)); err != nil {
+	if c.client, err = sipgo.NewClient(c.ua, sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientConnectionAddr("127.0.0.1:0"), sipgo.WithClientLogger(quiet)); err != nil {
 		return fmt.Errorf("phonenet: %w", err)
 	}
 	server, err := sipgo.NewServer(c.ua, sipgo.WithServerLogger(quiet))
