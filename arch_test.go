@@ -39,7 +39,7 @@ var rules = house{
 			"internal/privacy/pir/ring", "internal/privacy/pir/sample", "internal/privacy/pir/slot",
 		},
 		// 3: roles. They decide, and own the interfaces that they need.
-		{"internal/dp/directory", "internal/dp/precedence", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
+		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/update", "csi/national",
@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/person/terminal", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/every", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -130,6 +130,7 @@ var rules = house{
 		"internal/storetest":              "internal/storetest/pgtest internal/world/worldtest",
 		"internal/doctor":                 "internal/dp internal/msp internal/observer/daemon internal/prover/daemon",
 		"internal/demo":                   "internal/world",
+		"internal/person/terminal":        "internal/person",
 		"internal/world":                  "internal/dp internal/monitor internal/msp internal/observer/daemon internal/prover/daemon internal/world/desk internal/world/idp internal/world/mailca internal/world/mailnet internal/world/phonenet",
 		"internal/world/around":           "internal/world/desk internal/world/idp internal/world/mailnet internal/world/phonenet",
 		"internal/world/attack":           "internal/world/attack/cast internal/world/attack/forge internal/world/attack/stage internal/world/worldtest",
@@ -281,6 +282,7 @@ var rules = house{
 		"cmd/whither-dp/inject_test.go":              "strace lets system calls fail and is not part of the toolchain; where CI is set its absence is a failure",
 		"internal/completion/completion_test.go":     "bash reads the script that is for it and is not part of the toolchain; where CI is set its absence is a failure",
 		"internal/observer/resolver/unbound_test.go": "unbound is an oracle and not part of the toolchain; where CI is set its absence is a failure",
+		"internal/sipin/sipp_test.go":                "SIPp is an oracle of SIP and not part of the toolchain; where CI is set its absence is a failure",
 		"possession/smime/openssl_test.go":           "openssl is an oracle and not part of the toolchain; where CI is set its absence is a failure",
 	},
 }
