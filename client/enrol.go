@@ -49,6 +49,11 @@ type Wish struct {
 	Tokens    map[registry.PartyID]string
 	Tags      []string
 	Residency []string
+	// ByObserver has the second prover judge by the key that an observer saw, and
+	// takes the observer's word along. Without it that is done only where the second
+	// prover does not find the key any more: an observer that is asked about a
+	// domain learns that somebody there enrols.
+	ByObserver bool
 	// Evidence is the kind of evidence to give; zero: the first that the DP's offer
 	// names and this client can give. Codes are named by CodeMessage, for both; where
 	// the second comes by her own call, by SignedCall.
@@ -77,6 +82,8 @@ type Enrolment struct {
 	Receipts   []wire.Bytes
 	Artefact   wire.Bytes
 	Nonce      wire.Bytes
+	Word       wire.Bytes  // of an observer, on the key of the artefact
+	Published  wire.Bytes  // what it found published
 	Signed     wire.Bundle // by holder and MSPs
 }
 
@@ -133,7 +140,7 @@ func (c *Client) getOffers(ctx context.Context, w Wish, e *Enrolment, say Progre
 
 // prove collects the receipts that the DP's offer asks for.
 func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say Progress) error {
-	if len(e.Receipts) == 2 {
+	if len(e.Receipts) >= 2 {
 		return nil
 	}
 	if len(e.Provers) == 0 {

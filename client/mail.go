@@ -27,6 +27,9 @@ func (c *Client) proveByMail(ctx context.Context, w Wish, h Holder, e *Enrolment
 // witness has the second prover check what the first one got, and takes its
 // receipt over.
 func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possession.Kind, checked string, say Progress) error {
+	if w.ByObserver && published(kind) {
+		return c.recheck(ctx, w, e, say)
+	}
 	by := e.Provers[1]
 	var o wire.Observation
 	err := c.parties.Call(ctx, by, wire.PathObservations, "", wire.ObservationRequest{
@@ -34,6 +37,12 @@ func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possess
 		Purpose: uint8(possession.PurposeEnrol), Challenger: e.Provers[0], Nonce: e.Nonce, Artefact: e.Artefact,
 	}, &o)
 	if err != nil {
+		if published(kind) && gone(err) {
+			say(fmt.Sprintf("%s does not find the key: asking observers", by))
+			if again := c.recheck(ctx, w, e, say); again == nil {
+				return nil
+			}
+		}
 		return fmt.Errorf("witness %s: %w", by, err)
 	}
 	e.Receipts = append(e.Receipts, o.Receipt)

@@ -93,6 +93,7 @@ type enrolCommand struct {
 	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
 	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
 	Evidence  string        `help:"How to prove it: mail-reply, code-message, signed-call, sip-message, openid-token or smime; none: what the DP names first." placeholder:"KIND"`
+	Second    string        `help:"Who says besides the first prover that your provider's key is published: the second prover, or an observer, who learns the domain." enum:"prover,observer" default:"prover"`
 	Desk      string        `help:"The desk of a whither demo, which answers challenges by itself." placeholder:"URL"`
 	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
 }
@@ -116,6 +117,7 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 			return fmt.Errorf("%w: --evidence: no such kind", errUsage)
 		}
 	}
+	wish.ByObserver = c.Second == "observer"
 	if wish.Beside, err = f.beside(wish); err != nil {
 		return err
 	}
