@@ -89,13 +89,8 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	w.judge()
-	keys, err := sqlstore.LoadKeys(s.dir)
-	check(t, err)
-	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{URL: pgserver.URL("dp", c.standby), Keys: keys})
-	check(t, err)
-	report, err := store.Fsck(ctx, nil)
-	if err = errors.Join(err, store.Close()); err != nil || !report.Sound() || report.Mappings != people {
-		t.Errorf("the DPs' store: %+v, %v", report, err)
+	if report := s.fsck(whither(t)); report.Mappings != people {
+		t.Errorf("the DPs' store: %+v", report)
 	}
 }
 

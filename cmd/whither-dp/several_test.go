@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,7 +34,8 @@ func newSeveral(t *testing.T, n int, store string) *several {
 	for i := range n {
 		address := free(t)
 		path := filepath.Join(s.dir, fmt.Sprintf("dp-%d.toml", i))
-		check(t, os.WriteFile(path, fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\n[store]\nurl = %q\n", s.dp, address, store), 0o600))
+		settings := fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\n[store]\nurl = %q\n", s.dp, address, store)
+		check(t, errors.Join(os.WriteFile(path, settings, 0o600), os.WriteFile(s.config(), settings, 0o600))) // fsck reads the latter
 		s.backends = append(s.backends, address)
 		s.processes = append(s.processes, s.launch(wholeProgram, os.Args[0], "-config", path))
 	}

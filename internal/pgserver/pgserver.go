@@ -164,7 +164,7 @@ func (s *Server) create(ctx context.Context, primary *Server) error {
 // run runs a program of PostgreSQL's as the server's user, and returns what it
 // printed.
 func (s *Server) run(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, name), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, name), args...) //nolint:gosec // names and arguments are those of this package
 	var out, errOut bytes.Buffer
 	s.as(cmd)
 	cmd.Stdout, cmd.Stderr = &out, &errOut
@@ -192,7 +192,7 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer log.Close() //nolint:errcheck // the server has its own handle
 	// Not with ctx, which bounds the start alone.
-	s.cmd, s.ended = exec.Command(filepath.Join(s.programs, "postgres"), args...), make(chan struct{}) //nolint:noctx // likewise
+	s.cmd, s.ended = exec.Command(filepath.Join(s.programs, "postgres"), args...), make(chan struct{}) //nolint:gosec,noctx // likewise
 	s.as(s.cmd)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {

@@ -16,8 +16,12 @@ func TestTable(t *testing.T) {
 	}
 	got := m.Table()
 	want := [][]string{
-		{"RATIO", "MEDIAN", "MIN", "MAX", "ROUNDS"}, {"a_over_b", "0.50", "0.00", "0.00", "0"}, {"b_over_a", "1.50", "1.00", "2.00", "3"},
-		{"", "", "", "", ""}, {"FIGURE", "", "", "", ""}, {"a_per_s", "12.3", "", "", ""},
+		{"RATIO", "MEDIAN", "MIN", "MAX", "ROUNDS"},
+		{"a_over_b", "0.50", "0.00", "0.00", "0"},
+		{"b_over_a", "1.50", "1.00", "2.00", "3"},
+		{"", "", "", "", ""},
+		{"FIGURE", "", "", "", ""},
+		{"a_per_s", "12.3", "", "", ""},
 	}
 	if !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("%q, want %q", got, want)

@@ -56,7 +56,7 @@ func Open(ctx context.Context, at sqldb.Options, connections int) (*DB, error) {
 	db.SetMaxIdleConns(connections)
 	b := &DB{db: db}
 	for _, text := range statements {
-		s, err := db.PrepareContext(ctx, text)
+		s, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // Close does it
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("bare: %w", err), b.Close())
 		}
@@ -81,7 +81,7 @@ func (b *DB) Commit(ctx context.Context, n, body int) error {
 	if err != nil {
 		return fmt.Errorf("bare: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to take back
+	defer tx.Rollback() // after a commit there is nothing to take back
 	for range n {
 		if err := b.admit(ctx, tx, body); err != nil {
 			return fmt.Errorf("bare: %w", err)
@@ -121,7 +121,7 @@ func (b *DB) admit(ctx context.Context, tx *sql.Tx, body int) error {
 		{&seq, []any{1}},
 		{nil, []any{&seq, 1, id, now}},
 	} {
-		s := tx.StmtContext(ctx, b.statements[i])
+		s := tx.StmtContext(ctx, b.statements[i]) //nolint:sqlclosecheck // it ends with the transaction
 		var err error
 		if step.into == nil {
 			_, err = s.ExecContext(ctx, step.args...)

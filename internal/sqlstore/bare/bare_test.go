@@ -26,7 +26,7 @@ func commit(t *testing.T, at sqldb.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close() //nolint:errcheck // it is only read
+	defer store.Close()
 	b, err := bare.Open(t.Context(), at, 8)
 	if err != nil {
 		t.Fatal(err)

@@ -93,8 +93,8 @@ func (c *Cutter) URL(t testing.TB, direct string) string {
 
 // pass copies what comes until one side ends, or something shall be cut here.
 func (c *Cutter) pass(to, from net.Conn, here map[string]Cut) {
-	defer to.Close()   //nolint:errcheck // it may be gone
-	defer from.Close() //nolint:errcheck // likewise
+	defer to.Close()
+	defer from.Close()
 	buffer := make([]byte, 1<<16)
 	for {
 		n, err := from.Read(buffer)
