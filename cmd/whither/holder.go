@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"whither/client"
 	"whither/internal/keyfile"
 	"whither/internal/person"
+	"whither/internal/person/terminal"
 	"whither/internal/world/desk"
 	"whither/mapping"
 	"whither/possession"
@@ -181,7 +180,7 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 		return err
 	}
 	defer c.Close()
-	var h client.Holder = &terminal{in: bufio.NewReader(s.in), out: s.errOut, folder: f}
+	var h client.Holder = terminal.New(s.in, s.errOut, f.Folder)
 	if deskURL != "" {
 		h = desk.NewPerson(deskURL, w.CSI)
 	}
@@ -206,64 +205,6 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 		"level": done.Mapping.Evidence().Level, "until": done.Mapping.Until().UTC(), "expires": claims.Expires.UTC(),
 		"bytes": done.Mapping.Bundle().Size(),
 	}, fmt.Sprintf("enrolled: mapping %s, evidence level %d, expires %s", claims.ID, done.Mapping.Evidence().Level, claims.Expires.UTC().Format(time.DateOnly)))
-}
-
-// terminal lets a person answer a mail challenge by hand.
-type terminal struct {
-	in     *bufio.Reader
-	out    io.Writer
-	folder *folder
-}
-
-// SubjectToken asks for the token of the mail.
-func (t *terminal) SubjectToken(_ context.Context, from string) (string, error) {
-	_, _ = fmt.Fprintf(t.out, "\nA mail comes from %s.\nIts subject is \"Whither: TOKEN\". Type the token here: ", from)
-	line, err := t.in.ReadString('\n')
-	token := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "Whither:"))
-	if token == "" {
-		return "", errors.Join(errors.New("no token was typed; run the same command again when the mail is there"), err)
-	}
-	return token, nil
-}
-
-// SendReply shows what to send.
-func (t *terminal) SendReply(_ context.Context, _, _, body string) error {
-	_, _ = fmt.Fprintf(t.out, "\nReply to that mail as plain text, keep its subject, and send exactly this and nothing else:\n\n%s\n\nWaiting for the reply …\n", body)
-	return nil
-}
-
-// Code asks for the code that came by message or call.
-func (t *terminal) Code(_ context.Context, prover registry.PartyID, kind possession.Kind) (string, error) {
-	by := "A message"
-	if kind == possession.CodeCall {
-		by = "A call"
-	}
-	_, _ = fmt.Fprintf(t.out, "\n%s comes from %s. Type the code here: ", by, prover)
-	line, err := t.in.ReadString('\n')
-	code := strings.Join(strings.Fields(line), "")
-	if code == "" {
-		return "", errors.Join(errors.New("no code was typed; run the same command again to go on"), err)
-	}
-	return code, nil
-}
-
-// SignIn shows what a sign-in says, and where.
-func (t *terminal) SignIn(_ context.Context, prover registry.PartyID, sentence, url string) error {
-	_, _ = fmt.Fprintf(t.out, "\nTo sign in at your provider says, to %s:\n\n%s\n\nIf that is what you want to say, open this in a browser on this machine:\n\n%s\n\nWaiting for you to come back …\n",
-		prover, sentence, url)
-	return nil
-}
-
-// SendText shows what to send from the phone, and where.
-func (t *terminal) SendText(_ context.Context, to, text string) error {
-	_, _ = fmt.Fprintf(t.out, "\nSend exactly this and nothing else, from the phone with this number, to %s:\n\n%s\nWaiting for the message …\n", to, text)
-	return nil
-}
-
-// Call shows where to call, and what to enter.
-func (t *terminal) Call(_ context.Context, to, sentence, code string) error {
-	_, _ = fmt.Fprintf(t.out, "\nTo enter the code in a call says, in your name:\n\n%s\n\nIf that is what you want to say, call %s\nfrom the phone with this number and enter %s. Waiting for the call …\n", sentence, to, code)
-	return nil
 }
 
 type listCommand struct{}

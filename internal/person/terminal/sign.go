@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // Sign writes what is to be signed into a file, says how, and takes the
 // signature from another file. One that is there already, of an interrupted
 // enrolment, is taken if it is for the same text.
-func (t *terminal) Sign(_ context.Context, prover registry.PartyID, content []byte) ([]byte, error) {
+func (t *Terminal) Sign(_ context.Context, prover registry.PartyID, content []byte) ([]byte, error) {
 	text, signature := t.folder.Path("smime", "answer.txt"), t.folder.Path("smime", "answer.p7s")
 	if before, err := os.ReadFile(text); err != nil || !bytes.Equal(before, content) {
 		if err := os.Remove(signature); err != nil && !errors.Is(err, fs.ErrNotExist) {
