@@ -199,3 +199,6 @@ func (u Unverified) Statements() []Statement { return u.lineage }
 
 // Statements returns how the holder's key came into the lineage.
 func (p Proposal) Statements() []Statement { return p.u.lineage }
+
+// Bundle returns the bytes of a proposal, for whoever keeps it before he signs.
+func (p Proposal) Bundle() Bundle { return p.u.bundle }

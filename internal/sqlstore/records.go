@@ -10,6 +10,7 @@ import (
 
 	"whither/csi"
 	"whither/internal/dp/directory"
+	"whither/internal/dp/docket"
 	"whither/internal/sqlstore/sealed"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
@@ -103,7 +104,7 @@ func (d *Directory) Case(ctx context.Context, id csi.ID, now time.Time) (directo
 			return err
 		}
 		return v.Each(ctx, d.takeRecord(&c.Records), "SELECT "+recordColumns+" FROM records WHERE label = $1 AND kind <> $2",
-			l[:], directory.RecordNotice)
+			l[:], docket.RecordNotice)
 	})
 	if err != nil {
 		return directory.Case{}, fmt.Errorf("sqlstore: case: %w", err)
@@ -202,7 +203,7 @@ func see(ctx context.Context, t *sqldb.Tx, l vault.Label, now time.Time) ([]stri
 		err := row.Scan(&id, &revision)
 		out = append(out, fmt.Sprintf("%x %d", []byte(id), revision))
 		return err
-	}, "SELECT id, revision FROM records WHERE label = $1 AND kind <> $2", l[:], directory.RecordNotice)
+	}, "SELECT id, revision FROM records WHERE label = $1 AND kind <> $2", l[:], docket.RecordNotice)
 	slices.Sort(out)
 	return out, err
 }

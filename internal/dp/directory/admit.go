@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"whither/csi"
+	"whither/internal/dp/docket"
+	"whither/internal/dp/precedence"
 	"whither/internal/offer"
 	"whither/key"
 	"whither/mapping"
@@ -45,6 +47,24 @@ type Config struct {
 	// Demands on evidence beyond the federation's, for what this DP admits. Being
 	// laxer is not possible.
 	Demands possession.Demands
+	// Peers asks the other DPs; nil asks none.
+	Peers Peers
+	// Teller carries notices out; nil leaves them lying.
+	Teller Teller
+	// Grace is for how long nobody may have seen this DP at work before holds
+	// stand still; zero means 15 minutes.
+	Grace time.Duration
+	// Reviewers decide cases, each with a key; Quorum is how many have to agree,
+	// zero means one.
+	Reviewers []key.Public
+	Quorum    int
+}
+
+// Peers asks the other DPs of the federation.
+type Peers interface {
+	// Ask returns the lineages of a CSI that live elsewhere, and whether every
+	// DP that may hold one has answered.
+	Ask(ctx context.Context, id csi.ID) (held []precedence.Lineage, complete bool, err error)
 }
 
 // Directory is a DP's mind. It is safe for concurrent use.
@@ -60,9 +80,16 @@ func New(c Config) (*Directory, error) {
 		return nil, errors.New("directory: party, key, offers, store and snapshot are needed")
 	case c.SignatureLife < 0 || c.SignatureLife > mapping.MaxDPLife:
 		return nil, fmt.Errorf("directory: a DP signature lives at most %s", mapping.MaxDPLife)
-	case c.SignatureLife == 0:
+	case c.Grace < 0 || c.Quorum < 0 || c.Quorum > max(1, len(c.Reviewers)):
+		return nil, errors.New("directory: grace and quorum are not negative, and there are as many reviewers as have to agree")
+	}
+	if c.SignatureLife == 0 {
 		c.SignatureLife = mapping.MaxDPLife
 	}
+	if c.Grace == 0 {
+		c.Grace = 15 * time.Minute
+	}
+	c.Quorum = max(1, c.Quorum)
 	return &Directory{Config: c}, nil
 }
 
@@ -106,19 +133,30 @@ func (d *Directory) policy(s *registry.Snapshot, now time.Time) mapping.Policy {
 
 // Result is what became of a submission.
 type Result struct {
-	Held   bool
+	Held   bool // the incumbents are asked
+	Review bool // people decide
 	Reason string
-	Bundle mapping.Bundle // the finished mapping, unless held
+	Until  time.Time      // held, review: the latest time of the decision, if nothing stands still
+	Bundle mapping.Bundle // the finished mapping, unless held or in review
 }
 
 // attempts bounds how often a decision is made again because somebody else
 // changed the CSI's mappings meanwhile.
-const attempts = 5
+const attempts = 16
 
 // Submit verifies a mapping that holder and MSPs have signed, decides, and
 // stores and countersigns it, or answers that it is held. Submitting the same
-// mapping again gives the same answer.
+// mapping again gives the same answer, or what has become of it since.
 func (d *Directory) Submit(ctx context.Context, o []byte, b mapping.Bundle, now time.Time) (Result, error) {
+	return d.submit(ctx, o, b, false, now)
+}
+
+// Appeal is Submit, but what would be refused as weaker goes to people.
+func (d *Directory) Appeal(ctx context.Context, o []byte, b mapping.Bundle, now time.Time) (Result, error) {
+	return d.submit(ctx, o, b, true, now)
+}
+
+func (d *Directory) submit(ctx context.Context, o []byte, b mapping.Bundle, appeal bool, now time.Time) (Result, error) {
 	u, err := mapping.Parse(b)
 	if err != nil {
 		return Result{}, err
@@ -136,7 +174,7 @@ func (d *Directory) Submit(ctx context.Context, o []byte, b mapping.Bundle, now 
 		return Result{}, err
 	}
 	for range attempts {
-		r, err := d.try(ctx, o, p, now)
+		r, err := d.try(ctx, o, p, appeal, now)
 		if !errors.Is(err, ErrRaced) {
 			return r, err
 		}
@@ -144,78 +182,202 @@ func (d *Directory) Submit(ctx context.Context, o []byte, b mapping.Bundle, now 
 	return Result{}, ErrRaced
 }
 
-// try makes one decision and carries it out.
-func (d *Directory) try(ctx context.Context, o []byte, p mapping.Proposal, now time.Time) (Result, error) {
+// open reads what is known of a CSI.
+func (d *Directory) open(ctx context.Context, id csi.ID, now time.Time) (*docket.Docket, error) {
+	raw, err := d.Store.Case(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	t := precedence.Clock{Now: now, Served: now}
+	if len(raw.Live) > 0 || len(raw.Records) > 0 {
+		was, err := d.Store.Clock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.Served = now.Add(-d.tick(was, now, false).Stood)
+	}
+	s := d.Snapshot()
+	k, err := docket.Read(id, raw, s, t)
+	if err != nil {
+		return nil, err
+	}
+	if d.Peers == nil {
+		k.Facts.Complete = len(s.Parties(registry.RoleDP)) <= 1
+		return k, nil
+	}
+	held, complete, err := d.Peers.Ask(ctx, id)
+	// A peer that cannot be asked does not block.
+	k.Facts.Lineages, k.Facts.Complete = append(k.Facts.Lineages, held...), complete && err == nil
+	return k, nil
+}
+
+// try makes one decision and carries it out. Commit point: the store's return.
+func (d *Directory) try(ctx context.Context, o []byte, p mapping.Proposal, appeal bool, now time.Time) (Result, error) {
 	c := p.Claims()
-	found, err := d.Store.Find(ctx, []csi.ID{c.CSI}, now)
+	k, err := d.open(ctx, c.CSI, now)
 	if err != nil {
 		return Result{}, err
 	}
-	live := found[0]
-	decision := Decide(live, c, p.Digest())
-	if decision.Verdict == Repeat {
-		i := slices.IndexFunc(live, func(s Stored) bool { return s.ID == c.ID })
-		return Result{Bundle: live[i].Bundle}, nil
+	if r, known, err := again(k, p); known {
+		return r, err
+	}
+	relation, conflict := k.Relate(p)
+	if errors.Is(conflict, docket.ErrRepeated) {
+		i := slices.IndexFunc(k.Raw.Live, func(s Stored) bool { return s.ID == c.ID })
+		return Result{Bundle: k.Raw.Live[i].Bundle}, nil
 	}
 	if err := d.Offers.Check(o, c.CSI, c.Holder, c.DPNonce, now); err != nil {
 		return Result{}, err
 	}
-	switch decision.Verdict {
-	case Hold:
-		return Result{Held: true, Reason: decision.Reason}, nil
-	case Refuse:
-		return Result{}, fmt.Errorf("%w: %s", ErrConflict, decision.Reason)
-	case AcceptFirst:
-		return d.admit(ctx, o, p, live, d.firstFound(), now)
-	case AcceptBeside:
-		if len(live) >= MaxLive {
-			return Result{}, ErrFull
-		}
-		return d.admit(ctx, o, p, live, mapping.FoundSuccessor, now)
-	case AcceptReplace:
-		return d.replace(ctx, o, p, now)
-	default:
-		return Result{}, fmt.Errorf("directory: verdict %d", decision.Verdict)
+	if conflict != nil {
+		return Result{}, conflict
 	}
-}
-
-// firstFound is what this DP can say of a mapping that it found to be the first
-// here: peers of whom nobody has asked may hold another.
-func (d *Directory) firstFound() mapping.Found {
-	if len(d.Snapshot().Parties(registry.RoleDP)) > 1 {
-		return mapping.FoundProvisional
-	}
-	return mapping.FoundFirst
-}
-
-// admit stores a mapping that was not there. Commit point: the store's return.
-func (d *Directory) admit(ctx context.Context, o []byte, p mapping.Proposal, live []Stored, f mapping.Found, now time.Time) (Result, error) {
-	if p.Evidence().Oldest.Before(now.Add(-d.evidenceAge())) {
-		return Result{}, ErrStale
-	}
-	if err := checkAssigned(d.Snapshot(), p); err != nil {
+	if err := d.checkReceipts(k, p, relation); err != nil {
 		return Result{}, err
 	}
-	v, err := p.Finish(d.Key, now, now.Add(d.SignatureLife), f)
+	n := docket.Newcomer(p, relation)
+	n.Appeal, n.FreshFor = appeal, d.evidenceAge()
+	decision := precedence.Decide(k.Facts, n, k.Clock)
+	switch decision.Verdict {
+	case precedence.Accept, precedence.Provisional:
+		return d.accept(ctx, k, p, relation, decision, offer.Expires(o))
+	case precedence.Hold, precedence.Review:
+		return d.hold(ctx, k, p, decision, offer.Expires(o))
+	default:
+		return Result{}, refusal(decision)
+	}
+}
+
+// refusal is the error of a decision.
+func refusal(d precedence.Decision) error {
+	why := ErrStale
+	switch d.Row {
+	case precedence.RowBarred:
+		why = ErrBarred
+	case precedence.RowWeaker:
+		why = ErrWeaker
+	case precedence.RowTooMany:
+		why = ErrTooMany
+	}
+	return fmt.Errorf("%w: %s", why, d.Reason)
+}
+
+// again answers for a mapping that is a claim here.
+func again(k *docket.Docket, p mapping.Proposal) (Result, bool, error) {
+	c, known := k.Claim(p.Claims().ID)
+	if !known || c.Lives {
+		return Result{}, false, nil
+	}
+	u, err := mapping.Parse(c.Bundle)
+	switch {
+	case err != nil || u.Digest() != p.Digest():
+		return Result{}, true, ErrIDTaken
+	case !c.Phase.Open():
+		return Result{}, true, fmt.Errorf("%w: its claim has ended: %s", ErrIDTaken, c.Phase)
+	}
+	return result(k, c.Claim, "the claim is open"), true, nil
+}
+
+func result(k *docket.Docket, c precedence.Claim, reason string) Result {
+	return Result{Held: c.Phase == precedence.Held, Review: c.Phase == precedence.Reviewed, Reason: reason, Until: k.When(c.Next())}
+}
+
+// accept stores and countersigns a mapping.
+func (d *Directory) accept(
+	ctx context.Context, k *docket.Docket, p mapping.Proposal, relation precedence.Relation, decision precedence.Decision, until time.Time,
+) (Result, error) {
+	w := Write{Nonce: p.Claims().DPNonce, NonceUntil: until}
+	k.End(&w, decision.Ends)
+	if relation != precedence.Successor && len(k.Raw.Live)-len(w.Ends) >= MaxLive {
+		return Result{}, ErrFull
+	}
+	found := mapping.FoundSuccessor
+	switch {
+	case relation == precedence.Stranger && decision.Verdict == precedence.Provisional:
+		found = mapping.FoundProvisional
+	case relation == precedence.Stranger:
+		found = mapping.FoundFirst
+	}
+	now := k.Clock.Now
+	v, err := p.Finish(d.Key, now, now.Add(d.SignatureLife), found)
 	if err != nil {
 		return Result{}, err
 	}
-	var saw []mapping.ID
-	for _, s := range live {
-		saw = append(saw, s.ID)
-	}
-	if err := d.Store.Admit(ctx, v, saw, offer.Expires(o), now); err != nil {
+	if err := k.InLineage(&w, p); err != nil {
 		return Result{}, err
 	}
+	if err := d.store(ctx, k, v, w, relation); err != nil {
+		return Result{}, err
+	}
+	if len(k.Claims) > 0 {
+		_ = d.Settle(ctx, k.CSI, now) // the mapping lives, and that was asked; what follows is due
+	}
 	return Result{Bundle: v.Bundle()}, nil
+}
+
+// store makes the write of a mapping: the plain one where nothing else is known
+// of the CSI.
+func (d *Directory) store(ctx context.Context, k *docket.Docket, v mapping.Verified, w Write, relation precedence.Relation) error {
+	plain := len(k.Raw.Records) == 0 && len(w.Put) == 0 && len(w.Ends) == 0
+	switch {
+	case plain && relation == precedence.Successor:
+		return d.Store.Replace(ctx, v, w.NonceUntil, k.Clock.Now)
+	case plain:
+		var saw []mapping.ID
+		for _, s := range k.Raw.Live {
+			saw = append(saw, s.ID)
+		}
+		return d.Store.Admit(ctx, v, saw, w.NonceUntil, k.Clock.Now)
+	case relation == precedence.Successor:
+		w.Replace = v
+	default:
+		w.Admit = v
+	}
+	return d.Store.Apply(ctx, k.CSI, k.Raw, w, k.Clock.Now)
+}
+
+// hold stores a claim.
+func (d *Directory) hold(ctx context.Context, k *docket.Docket, p mapping.Proposal, decision precedence.Decision, until time.Time) (Result, error) {
+	w, err := k.Hold(decision, p.Bundle())
+	if err != nil {
+		return Result{}, err
+	}
+	w.Nonce, w.NonceUntil = p.Claims().DPNonce, until
+	if err := d.Store.Apply(ctx, k.CSI, k.Raw, w, k.Clock.Now); err != nil {
+		return Result{}, err
+	}
+	return result(k, *decision.Claim, decision.Reason), nil
+}
+
+// checkReceipts looks at receipts that are not those of a mapping of the
+// lineage, which were looked at when they came: who made them, and when.
+func (d *Directory) checkReceipts(k *docket.Docket, p mapping.Proposal, relation precedence.Relation) error {
+	if relation != precedence.Stranger {
+		known := make(map[[32]byte]bool)
+		for _, s := range k.Raw.Live {
+			u, err := mapping.Parse(s.Bundle)
+			if err != nil {
+				return fmt.Errorf("directory: stored mapping %s: %w", s.ID, err)
+			}
+			for _, r := range u.Claims().Receipts {
+				known[r] = known[r] || s.Lineage == p.Claims().Lineage
+			}
+		}
+		if !slices.ContainsFunc(p.Claims().Receipts, func(r [32]byte) bool { return !known[r] }) {
+			return nil
+		}
+		if p.Evidence().Oldest.Before(k.Clock.Now.Add(-d.evidenceAge())) {
+			return ErrStale
+		}
+	}
+	return checkAssigned(d.Snapshot(), p.Claims(), p.Evidence())
 }
 
 // checkAssigned refuses shares of provers that the claimant chose himself. The
 // provers assigned to a CSI are the first two, and a spare, of those whose
 // operators are nobody else's in the mapping, in the quarter of the evidence.
-func checkAssigned(s *registry.Snapshot, p mapping.Proposal) error {
-	c := p.Claims()
-	for _, v := range p.Evidence().Vouchers {
+func checkAssigned(s *registry.Snapshot, c mapping.Claims, e possession.Assessment) error {
+	for _, v := range e.Vouchers {
 		if !v.Kind.Assigned() {
 			continue
 		}
@@ -243,24 +405,12 @@ func barred(s *registry.Snapshot, c mapping.Claims, o registry.Operator) bool {
 	return is(c.DP) || slices.ContainsFunc(c.Entries, func(e mapping.Entry) bool { return is(e.Provider) })
 }
 
-// replace stores the next sequence of a mapping. Commit point: the store's return.
-func (d *Directory) replace(ctx context.Context, o []byte, p mapping.Proposal, now time.Time) (Result, error) {
-	v, err := p.Finish(d.Key, now, now.Add(d.SignatureLife), mapping.FoundSuccessor)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := d.Store.Replace(ctx, v, offer.Expires(o), now); err != nil {
-		return Result{}, err
-	}
-	return Result{Bundle: v.Bundle()}, nil
-}
-
 // evidenceAge is how old evidence may be when it admits a mapping.
 func (d *Directory) evidenceAge() time.Duration {
 	if h := d.Snapshot().Policy().EvidenceHours; h != 0 {
 		return time.Duration(h) * time.Hour
 	}
-	return 24 * time.Hour
+	return precedence.FreshFor
 }
 
 // checkResidency refuses to keep a mapping where its holder does not allow it.
@@ -284,24 +434,4 @@ func (d *Directory) checkResidency(s *registry.Snapshot, c mapping.Claims) error
 		}
 	}
 	return nil
-}
-
-// Withdraw ends a mapping on its holder's word.
-func (d *Directory) Withdraw(ctx context.Context, statement []byte, now time.Time) error {
-	w, err := mapping.ParseWithdrawal(statement)
-	if err != nil {
-		return err
-	}
-	s, err := d.Store.ByID(ctx, w.ID, now)
-	if err != nil {
-		return err
-	}
-	u, err := mapping.Parse(s.Bundle)
-	if err != nil {
-		return fmt.Errorf("directory: stored mapping %s: %w", w.ID, err)
-	}
-	if err := w.Authorises(u, now); err != nil {
-		return err
-	}
-	return d.Store.Withdraw(ctx, w.ID, w.Payload, now)
 }

@@ -17,51 +17,35 @@ import (
 	"time"
 
 	"whither/csi"
-	"whither/key"
+	"whither/internal/dp/docket"
 	"whither/mapping"
-	"whither/registry"
+)
+
+// Errors of mappings that do not fit their lineage; see package docket.
+var (
+	ErrConflict = docket.ErrConflict
+	ErrRetired  = docket.ErrRetired
 )
 
 // Errors.
 var (
 	ErrUnknown   = errors.New("directory: no such mapping lives here")
-	ErrConflict  = errors.New("directory: the mapping does not follow the one that lives here")
 	ErrIDTaken   = errors.New("directory: another mapping has this id")
 	ErrOfferUsed = errors.New("directory: the offer has been used")
 	ErrStale     = errors.New("directory: evidence is older than a first admission allows")
+	ErrBarred    = errors.New("directory: the CSI changed hands after this evidence")
+	ErrWeaker    = errors.New("directory: an incumbent has stricter evidence")
+	ErrTooMany   = errors.New("directory: this key has claimed the CSI as often as is heard")
 	// ErrRaced is returned by a Store when what lives is not what the caller
 	// saw; the caller decides again.
 	ErrRaced = errors.New("directory: somebody else changed the CSI's mappings")
 )
 
-// Stored is a mapping as a store gives it back: the bytes and what answering
-// needs to know of them. A store authenticates what it seals, so a Stored was
-// verified at admission; whether it still holds is for the asker to verify.
-type Stored struct {
-	ID        mapping.ID
-	Bundle    mapping.Bundle
-	Digest    mapping.Digest
-	Holder    key.ID
-	Lineage   mapping.Lineage
-	Sequence  uint64
-	Providers []registry.PartyID // in the order of the entries
-	Audience  bool
-	Expires   time.Time
-	Until     time.Time // end of the DP's signature
-}
+// Stored is a mapping as a store gives it back.
+type Stored = docket.Stored
 
 // StoredOf returns what a store keeps of v.
-func StoredOf(v mapping.Verified) Stored {
-	c := v.Claims()
-	s := Stored{
-		ID: c.ID, Bundle: v.Bundle(), Digest: v.Digest(), Holder: c.Holder.ID(), Lineage: c.Lineage, Sequence: c.Sequence,
-		Audience: c.Audience, Expires: c.Expires, Until: v.Until(),
-	}
-	for _, e := range c.Entries {
-		s.Providers = append(s.Providers, e.Provider)
-	}
-	return s
-}
+func StoredOf(v mapping.Verified) Stored { return docket.StoredOf(v) }
 
 // ChangeKind is what happened to a mapping.
 type ChangeKind uint8

@@ -2,67 +2,20 @@ package directory
 
 import (
 	"context"
-	"encoding/hex"
 	"time"
 
 	"whither/csi"
-	"whither/mapping"
+	"whither/internal/dp/docket"
 )
 
-// RecordKind is what a record is about.
-type RecordKind uint8
-
-// The kinds of record. All but notices are part of a [Case].
-const (
-	// RecordClaim: a newcomer that is not decided yet, or came to nothing of
-	// late; or a question to the incumbents. Its id is that of the mapping.
-	RecordClaim RecordKind = 1
-	// RecordProof: a re-proof of a lineage.
-	RecordProof RecordKind = 2
-	// RecordRetired: a key that has handed over to another.
-	RecordRetired RecordKind = 3
-	// RecordEvent: the word of a CSIP.
-	RecordEvent RecordKind = 4
-	// RecordNotice: something to be told to somebody, until he has heard it.
-	RecordNotice RecordKind = 5
+// What stores keep beside mappings; see package docket.
+type (
+	Record     = docket.Record
+	RecordID   = docket.RecordID
+	RecordKind = docket.RecordKind
+	Case       = docket.Case
+	Write      = docket.Write
 )
-
-// RecordID is a record's random name.
-type RecordID [16]byte
-
-// String returns 32 hexadecimal digits.
-func (id RecordID) String() string { return hex.EncodeToString(id[:]) }
-
-// Record is what a DP keeps of a CSI beside its mappings. What a body says is
-// the directory's; a store seals it.
-type Record struct {
-	ID   RecordID
-	Kind RecordKind
-	// Revision is 1 once it is stored, and one more with each change. In a
-	// [Write] it is the one that was seen, 0 for a new record.
-	Revision uint64
-	Due      time.Time // when something is to be done about it; zero: never
-	Until    time.Time // it is kept until then
-	Body     []byte
-}
-
-// Case is all on which a decision about one CSI rests.
-type Case struct {
-	Live    []Stored // by id
-	Records []Record // by id; no notices
-}
-
-// Write is what follows from a decision about one CSI: whole or not at all.
-type Write struct {
-	Admit   mapping.Verified // zero: none
-	Replace mapping.Verified // zero: none
-	Ends    []mapping.ID     // mappings that end before their time
-	// Nonce of an offer is marked until NonceUntil, unless that is zero.
-	Nonce      mapping.Nonce
-	NonceUntil time.Time
-	Put        []Record
-	Drop       []RecordID
-}
 
 // Tick is where the served clock stands: when a DP was seen at work last, and
 // for how long in all the clock has stood still.

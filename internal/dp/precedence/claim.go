@@ -53,9 +53,11 @@ type Asked struct {
 	Answered bool          // with sufficient evidence, in time
 }
 
-// held is when the newcomer's waiting for it ends, ends is when it does.
+// held is when the newcomer's waiting for it ends.
 func (a Asked) held() time.Time { return a.At.Add(a.Hold) }
-func (a Asked) ends() time.Time { return a.At.Add(max(a.Hold, a.Term)) }
+
+// Ends is when it ends if it stays silent, on the served clock.
+func (a Asked) Ends() time.Time { return a.At.Add(max(a.Hold, a.Term)) }
 
 // Claim is a newcomer that was not decided at once. A claim without a lineage
 // has no newcomer: it is a question, asked on the word of somebody who has no
@@ -265,7 +267,7 @@ func (c *Claim) leave(t Clock, e *Effect) {
 		}
 	}
 	c.Asked = slices.DeleteFunc(c.Asked, func(a Asked) bool {
-		if t.Served.Before(a.ends()) {
+		if t.Served.Before(a.Ends()) {
 			return false
 		}
 		e.Ends = append(e.Ends, Ending{a.Lineage, false})
@@ -339,8 +341,8 @@ func (c Claim) Next() time.Time {
 	case Leaving:
 		var next time.Time
 		for _, a := range c.Asked {
-			if next.IsZero() || a.ends().Before(next) {
-				next = a.ends()
+			if next.IsZero() || a.Ends().Before(next) {
+				next = a.Ends()
 			}
 		}
 		return next

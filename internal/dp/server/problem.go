@@ -2,6 +2,7 @@ package server
 
 import (
 	"whither/internal/dp/directory"
+	"whither/internal/dp/docket"
 	"whither/internal/offer"
 	"whither/problem"
 )
@@ -25,10 +26,16 @@ var table = [...]struct {
 	{offer.ErrNonce, problem.OfferForeign},
 
 	{directory.ErrUnknown, problem.MappingUnknown},
-	{directory.ErrConflict, problem.SequenceConflict},
+	{docket.ErrConflict, problem.SequenceConflict},
+	{docket.ErrRetired, problem.KeyRetired},
+	{docket.ErrRepeated, problem.Internal}, // is answered with the mapping that lives
 	{directory.ErrIDTaken, problem.MappingConflict},
 	{directory.ErrOfferUsed, problem.OfferUsed},
 	{directory.ErrStale, problem.EvidenceStale},
+	{directory.ErrBarred, problem.EvidenceBarred},
+	{directory.ErrWeaker, problem.EvidenceWeaker},
+	{directory.ErrTooMany, problem.ClaimLimit},
+	{directory.ErrFutureEvent, problem.TimeFuture},
 	{directory.ErrRaced, problem.Unavailable},
 	{directory.ErrResidency, problem.Residency},
 	{directory.ErrForeignDP, problem.DPForeign},

@@ -56,6 +56,8 @@ func (s *Server) Routes(c endpoint.Config) map[string]http.Handler {
 		wire.PathRenewals:    endpoint.Handle(c, wire.PathRenewals, s.renew),
 		wire.PathWithdrawals: endpoint.Handle(c, wire.PathWithdrawals, s.withdraw),
 		wire.PathLookups:     endpoint.Handle(c, wire.PathLookups, s.lookup),
+		wire.PathStandings:   endpoint.Handle(c, wire.PathStandings, s.standing),
+		wire.PathReproofs:    endpoint.Handle(c, wire.PathReproofs, s.reprove),
 	}
 }
 
@@ -81,16 +83,44 @@ func (s *Server) offer(_ context.Context, _ endpoint.Caller, r wire.OfferRequest
 }
 
 func (s *Server) submit(ctx context.Context, _ endpoint.Caller, r wire.SubmitRequest) (wire.SubmitAnswer, error) {
-	result, err := s.directory.Submit(ctx, r.Offer, r.Bundle.Unpack(), s.now())
+	submit := s.directory.Submit
+	if r.Appeal {
+		submit = s.directory.Appeal
+	}
+	result, err := submit(ctx, r.Offer, r.Bundle.Unpack(), s.now())
 	if err != nil {
 		return wire.SubmitAnswer{}, err
 	}
 	stamp := endpoint.StampOf(s.snapshot())
-	if result.Held {
-		return wire.SubmitAnswer{State: wire.StateHeld, Reason: result.Reason, Stamp: stamp}, nil
+	switch {
+	case result.Held:
+		return wire.SubmitAnswer{State: wire.StateHeld, Reason: result.Reason, Until: result.Until.Unix(), Stamp: stamp}, nil
+	case result.Review:
+		return wire.SubmitAnswer{State: wire.StateReview, Reason: result.Reason, Until: result.Until.Unix(), Stamp: stamp}, nil
 	}
 	b := wire.BundleOf(result.Bundle)
 	return wire.SubmitAnswer{State: wire.StateAdmitted, Bundle: &b, Stamp: stamp}, nil
+}
+
+func (s *Server) standing(ctx context.Context, _ endpoint.Caller, r wire.StandingRequest) (wire.StandingAnswer, error) {
+	a, err := s.directory.Standing(ctx, r.Question, s.now())
+	if err != nil {
+		return wire.StandingAnswer{}, err
+	}
+	a.Stamp = endpoint.StampOf(s.snapshot())
+	return a, nil
+}
+
+func (s *Server) reprove(ctx context.Context, _ endpoint.Caller, r wire.ReproofRequest) (wire.ReproofAnswer, error) {
+	receipts := make([][]byte, 0, len(r.Receipts))
+	for _, one := range r.Receipts {
+		receipts = append(receipts, one)
+	}
+	level, answered, err := s.directory.Reprove(ctx, r.Statement, receipts, s.now())
+	if err != nil {
+		return wire.ReproofAnswer{}, err
+	}
+	return wire.ReproofAnswer{Level: uint8(level), Answered: answered, Stamp: endpoint.StampOf(s.snapshot())}, nil
 }
 
 func (s *Server) renew(ctx context.Context, _ endpoint.Caller, r wire.RenewalRequest) (wire.RenewalAnswer, error) {

@@ -14,7 +14,7 @@ func TestEveryErrorHasAProblem(t *testing.T) {
 	for _, text := range server.TableTexts() {
 		rows[text] = true
 	}
-	for name, text := range worldtest.Sentinels(t, ".", "../directory", "../../offer") {
+	for name, text := range worldtest.Sentinels(t, ".", "../directory", "../docket", "../../offer") {
 		if !rows[text] {
 			t.Errorf("%s has no row in the table", name)
 		}
