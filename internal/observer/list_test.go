@@ -17,6 +17,7 @@ import (
 
 	"whither/internal/observer"
 	"whither/internal/sqlstore/sqldb"
+	"whither/internal/storetest/pgtest"
 	"whither/possession/observe"
 	"whither/problem"
 	"whither/wire"
@@ -73,8 +74,10 @@ func (s *scene) nextDay() {
 
 // TestR05DailyList: the keys of popular names, with those that somebody asked
 // for, are in the list of their day, which follows the one before.
-func TestR05DailyList(t *testing.T) {
-	s := newScene(t, popular)
+func TestR05DailyList(t *testing.T) { testDailyList(t, "") }
+
+func testDailyList(t *testing.T, url string) {
+	s := newSceneAt(t, url, popular)
 	today := observe.DayOf(s.now())
 	at := s.now()
 	first, asked := s.publish("s1", "one"), s.publish("s9", "nine")
@@ -147,10 +150,12 @@ func TestR05DailyList(t *testing.T) {
 
 // TestR05OneListADay: whatever fails, and however often the observer begins
 // again, a day has one list, and it never changes.
-func TestR05OneListADay(t *testing.T) {
+func TestR05OneListADay(t *testing.T) { testOneListADay(t, func() string { return "" }) }
+
+func testOneListADay(t *testing.T, url func() string) {
 	for name, fault := range map[string]sqldb.Fault{"before": sqldb.FailBefore, "after": sqldb.FailAfter, "twice": sqldb.RunTwice} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, popular)
+			s := newSceneAt(t, url(), popular)
 			s.sets[issuer] = jwks
 			s.publish("s1", "one")
 			today := observe.DayOf(s.now())
@@ -217,8 +222,10 @@ func TestR05OneListADay(t *testing.T) {
 
 // TestListsOfLongAgo: a day that ended too long ago has no list, and lists are
 // kept for 13 months, the last one for ever.
-func TestListsOfLongAgo(t *testing.T) {
-	s := newScene(t, popular)
+func TestListsOfLongAgo(t *testing.T) { testListsOfLongAgo(t, "") }
+
+func testListsOfLongAgo(t *testing.T, url string) {
+	s := newSceneAt(t, url, popular)
 	s.publish("s1", "one")
 	s.sets[issuer] = jwks
 	today := observe.DayOf(s.now())
@@ -340,4 +347,15 @@ func TestMemoryProperties(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStoreOnPostgres runs what needs a store on PostgreSQL.
+func TestStoreOnPostgres(t *testing.T) {
+	server := pgtest.Start(t)
+	for name, test := range map[string]func(*testing.T, string){
+		"memory": testMemory, "forgetting": testForgetting, "daily list": testDailyList, "lists of long ago": testListsOfLongAgo,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, pgtest.Schema(t, server)) })
+	}
+	t.Run("one list a day", func(t *testing.T) { testOneListADay(t, func() string { return pgtest.Schema(t, server) }) })
 }

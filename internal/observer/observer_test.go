@@ -141,8 +141,10 @@ func TestJWKS(t *testing.T) {
 }
 
 // TestMemory: "from … until …" is what was seen, over restarts.
-func TestMemory(t *testing.T) {
-	s := newScene(t, nil)
+func TestMemory(t *testing.T) { testMemory(t, "") }
+
+func testMemory(t *testing.T, url string) {
+	s := newSceneAt(t, url, nil)
 	begin := s.now()
 	digest := s.publish("s1", "one")
 	s.one("s1")
@@ -195,8 +197,10 @@ func TestMemory(t *testing.T) {
 }
 
 // TestForgetting: what nobody asks for is forgotten after some days, to the day.
-func TestForgetting(t *testing.T) {
-	s := newScene(t, nil)
+func TestForgetting(t *testing.T) { testForgetting(t, "") }
+
+func testForgetting(t *testing.T, url string) {
+	s := newSceneAt(t, url, nil)
 	s.publish("s1", "one")
 	s.one("s1")
 	name := "s1._domainkey." + domain

@@ -57,6 +57,7 @@ type scene struct {
 	*worldtest.Federation
 	t      testing.TB
 	dir    string
+	url    string
 	dns    *mailnet.DNS
 	source *source
 	store  *observerstore.Store
@@ -117,9 +118,15 @@ func (s *scene) fail(f func(string) sqldb.Fault) {
 
 func newScene(t testing.TB, bend func(*observer.Config)) *scene {
 	t.Helper()
+	return newSceneAt(t, "", bend)
+}
+
+// newSceneAt keeps the store at the URL of a PostgreSQL database; empty: in a file.
+func newSceneAt(t testing.TB, url string, bend func(*observer.Config)) *scene {
+	t.Helper()
 	f := worldtest.New(t)
 	f.Add(observerA, registry.RoleObserver, nil)
-	s := &scene{Federation: f, t: t, dir: t.TempDir(), logs: &lockedBuffer{}, time: f.Now, sets: make(map[string]string)}
+	s := &scene{Federation: f, t: t, dir: t.TempDir(), url: url, logs: &lockedBuffer{}, time: f.Now, sets: make(map[string]string)}
 	s.source = &source{snapshot: f.Snapshot(), file: f.File()}
 	var err error
 	if s.dns, err = mailnet.StartDNS(); err != nil {
@@ -168,7 +175,11 @@ func (s *scene) open() {
 			s.t.Fatal(err)
 		}
 	}
-	s.store, err = observerstore.Open(context.Background(), sealed.Options{Path: filepath.Join(s.dir, "observer.db"), Keys: keys, Fault: s.faults})
+	at := sealed.Options{URL: s.url, Keys: keys, Fault: s.faults}
+	if s.url == "" {
+		at.Path = filepath.Join(s.dir, "observer.db")
+	}
+	s.store, err = observerstore.Open(context.Background(), at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
