@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -80,6 +81,13 @@ func parsePostgres(raw string) (*pgx.ConnConfig, error) {
 	q := u.Query()
 	if _, secret := u.User.Password(); secret || q.Has("password") {
 		return nil, fmt.Errorf("%w: it holds a password; give the path of a file with it: ?passfile=…", ErrURL)
+	}
+	if path := q.Get("passfile"); path != "" { // the driver would go on without a word
+		if info, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("%w: password file: %w", ErrURL, err)
+		} else if info.Mode().Perm()&0o077 != 0 {
+			return nil, fmt.Errorf("%w: others can read the password file; chmod 600 %s", ErrURL, path)
+		}
 	}
 	q.Del(engineParameter)
 	u.RawQuery = q.Encode()
@@ -273,6 +281,10 @@ func isCollision(err error) bool {
 // starts), 53300 (too many connections), a server that only reads now, and all
 // that the network says.
 func isLost(err error) bool {
+	var refused *pgconn.ConnectError
+	if errors.As(err, &refused) {
+		return true
+	}
 	switch state := stateOf(err); {
 	case state == stateReadOnly || state == stateIdleTimeout || state == "53300":
 		return true
@@ -281,8 +293,7 @@ func isLost(err error) bool {
 	case state != "":
 		return false
 	}
-	var refused *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &refused) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+	return errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

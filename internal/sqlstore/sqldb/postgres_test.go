@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +41,7 @@ func TestURLs(t *testing.T) {
 		"postgres://whither@127.0.0.1,db.example/x":                   "sslmode=verify-full",
 		"postgres://whither@localhost/x?engine=oracle":                "engine is",
 		"postgres://whither@localhost/x?passfile=&sslmode=no":         "sslmode",
+		"postgres://whither@localhost/x?passfile=/nowhere/pgpass":     "password file",
 		"postgres://whither@127.0.0.1:1/x?connect_timeout=2":          "cannot be reached",
 		"postgres://whither@no.invalid/x" + verified:                  "cannot be reached",
 		"postgres:///x?host=/nowhere/at/all&connect_timeout=2&user=x": "cannot be reached",
@@ -190,6 +193,44 @@ func TestLocate(t *testing.T) {
 		got, err := sqldb.Locate(setting, "/srv/dp", "dp.db")
 		if (err != nil) != (want.Path == "" && want.URL == "") || got.Path != want.Path || got.URL != want.URL {
 			t.Errorf("%q: %+v, %v", setting, got, err)
+		}
+	}
+}
+
+// TestPasswordFile signs in with a password that stands in a file, which nobody
+// else may read.
+func TestPasswordFile(t *testing.T) {
+	server := pgtest.Start(t)
+	do := func(statements string) string {
+		t.Helper()
+		out, err := server.SQL(t.Context(), statements)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	do("CREATE ROLE guarded LOGIN PASSWORD 'open-sesame'; CREATE SCHEMA guarded AUTHORIZATION guarded")
+	rules := do("SHOW hba_file")
+	if err := os.WriteFile(rules, []byte("local all guarded scram-sha-256\nlocal all whither trust\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do("SELECT pg_reload_conf()")
+	file := filepath.Join(t.TempDir(), "pgpass")
+	at := sqldb.Options{URL: strings.Replace(pgserver.URL("guarded", server), "whither@", "guarded@", 1) + "&passfile=" + file}
+	for _, c := range []struct {
+		password string
+		mode     os.FileMode
+		want     error
+	}{{"wrong-one", 0o600, sqldb.ErrUnreachable}, {"open-sesame", 0o644, sqldb.ErrURL}, {"open-sesame", 0o600, nil}} {
+		if err := errors.Join(os.WriteFile(file, []byte("*:*:*:guarded:"+c.password+"\n"), 0o600), os.Chmod(file, c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		d, err := sqldb.Open(t.Context(), config(at, schema()))
+		if !errors.Is(err, c.want) || (err != nil && strings.Contains(err.Error(), c.password)) {
+			t.Errorf("%s, mode %o: %v, want %v", c.password, c.mode, err, c.want)
+		}
+		if err == nil {
+			closed(t, d)
 		}
 	}
 }
