@@ -462,18 +462,18 @@ func TestR05LevelOfAllSmallSets(t *testing.T) {
 		size     int
 		universe []statement
 	}{
-		{"mail, two", mailto, 2, universe(kinds(0), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"mail, two", mailto, 2, universe(kinds(0), levels{2, 4}, []byte{1, 2}, []byte{0, 1})},
 		{"mail, three", mailto, 3, universe(kinds(0), levels{4}, []byte{1, 2}, []byte{1})},
-		{"mail and words, three", mailto, 3, slices.Concat(universe(kinds(0), levels{4}, []byte{1}, []byte{0, 1}), words(observe.DKIM, observe.JWKS))},
+		{"mail and words, three", mailto, 3, slices.Concat(universe(kinds(0), levels{4}, []byte{1}, []byte{1, 2}), words(observe.DKIM))},
 		{"code, two", tel, 2, universe(kinds(1), levels{1, 2, 4}, []byte{1, 2}, []byte{0})},
 		{"code, three", tel, 3, universe(kinds(1), levels{1, 2}, []byte{1}, []byte{0})},
-		{"stir, two", tel, 2, universe(kinds(2), levels{4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"stir, two", tel, 2, universe(kinds(2), levels{4}, []byte{1, 2}, []byte{0, 1})},
 		{"stir and code, three", tel, 3, universe(slices.Concat(kinds(1), kinds(2)), levels{4}, []byte{1}, []byte{1})},
-		{"openid, two", mailto, 2, universe(kinds(3), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"openid, two", mailto, 2, universe(kinds(3), levels{4}, []byte{1, 2}, []byte{0, 1, 2})},
 		{"openid and words, three", "acct:alice@op.example.org", 3, slices.Concat(universe(kinds(3), levels{4}, []byte{1}, []byte{0, 1}), words(observe.JWKS))},
-		{"smime, two", mailto, 2, universe(kinds(4), levels{2, 4}, []byte{1, 2}, []byte{0, 1, 2})},
+		{"smime, two", mailto, 2, universe(kinds(4), levels{4}, []byte{1, 2}, []byte{0, 1, 2})},
 		{"all that speaks for addresses, three", mailto, 3, slices.Concat(
-			universe(slices.Concat(kinds(0), kinds(3), kinds(4)), levels{4}, []byte{1}, []byte{1}), words(observe.DKIM, observe.JWKS))},
+			universe(slices.Concat(kinds(0), kinds(3), kinds(4)), levels{4}, []byte{1}, []byte{1}), words(observe.DKIM, observe.JWKS)[:4])},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, n, seen := newBench(t, c.id, c.universe), 0, make(map[possession.Level]int)
