@@ -9,8 +9,9 @@ import (
 	"whither/client"
 	"whither/csi"
 	"whither/internal/world/worldtest"
+	"whither/key"
 	"whither/mapping"
-	"whither/registry"
+	"whither/registry/tuf"
 	"whither/wire"
 )
 
@@ -20,29 +21,49 @@ import (
 func TestR06ExportVerifiesOffline(t *testing.T) {
 	f := worldtest.New(t)
 	v := f.Mapping("bob@example.org", "bob", worldtest.MSPA)
-	file, err := client.NewExport(v, f.File()).Encode()
+	root, set := f.Set()
+	file, err := client.NewExport(v, set).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, s, err := client.VerifyExport(file, f.Root, f.Now)
+	got, s, err := client.VerifyExport(file, root, f.Now)
 	if err != nil || got.Digest() != v.Digest() || s.Version() != 1 {
 		t.Fatalf("%v", err)
 	}
-	other := registry.Root{Threshold: 1, Keys: f.Root.Keys[:0:0]}
+	otherRoot := rootOfOthers(t)
 	for name, test := range map[string]struct {
 		file []byte
-		root registry.Root
+		root []byte
 		at   time.Time
 		want error
 	}{
-		"cut":           {file[:len(file)-1], f.Root, f.Now, wire.ErrMalformed},
-		"another root":  {file, other, f.Now, registry.ErrThreshold},
-		"a month later": {file, f.Root, f.Now.AddDate(0, 1, 0), mapping.ErrStale},
+		"cut":           {file[:len(file)-1], root, f.Now, wire.ErrMalformed},
+		"another root":  {file, otherRoot, f.Now, tuf.ErrUnsigned},
+		"a month later": {file, root, f.Now.AddDate(0, 1, 0), mapping.ErrStale},
 	} {
 		if _, _, err := client.VerifyExport(test.file, test.root, test.at); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}
 	}
+}
+
+// rootOfOthers is the root of another federation.
+func rootOfOthers(t *testing.T) []byte {
+	t.Helper()
+	k := worldtest.Key(t, "another root")
+	one := tuf.Signers{Threshold: 1, Keys: []key.Public{k.Public()}}
+	d, err := tuf.Authority{Root: one, Federation: one, Publication: k.Public()}.RootFile(1, time.Now().AddDate(20, 0, 0))
+	if err == nil {
+		d, err = d.Sign(k)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestBatches: every CSI is in exactly one batch, in order, and each batch fits

@@ -6,21 +6,22 @@ import (
 
 	"whither/mapping"
 	"whither/registry"
+	"whither/registry/tuf"
 	"whither/wire"
 )
 
 // Export is what a mapping needs to be verified without any network: itself,
 // its receipts, and the registry that lists its signers. The federation's root
-// is not in it: a verifier has that from elsewhere.
+// is not in it: a verifier has that from elsewhere. Registry is a tuf.Set.
 type Export struct {
 	Bundle   wire.Bundle `cbor:"bundle" json:"bundle"`
 	Registry wire.Bytes  `cbor:"registry" json:"registry"`
 }
 
 // MaxExport bounds an export file, in bytes.
-const MaxExport = registry.MaxSize + wire.MaxBody
+const MaxExport = tuf.MaxSet + wire.MaxBody
 
-// NewExport puts an export together; registryFile is the signed registry.
+// NewExport puts an export together; registryFile is an encoded tuf.Set.
 func NewExport(v mapping.Verified, registryFile []byte) Export {
 	return Export{Bundle: wire.BundleOf(v.Bundle()), Registry: registryFile}
 }
@@ -29,20 +30,22 @@ func NewExport(v mapping.Verified, registryFile []byte) Export {
 func (e Export) Encode() ([]byte, error) { return wire.Encode(wire.TypeCBOR, e) }
 
 // VerifyExport reads an export file and verifies the mapping in it offline, as
-// of now: the registry against the root, the mapping against the registry.
-func VerifyExport(file []byte, root registry.Root, now time.Time) (mapping.Verified, *registry.Snapshot, error) {
+// of now: the registry against the federation's root.json, the mapping against
+// the registry.
+func VerifyExport(file, root []byte, now time.Time) (mapping.Verified, *registry.Snapshot, error) {
 	var e Export
 	if err := wire.Decode(wire.TypeCBOR, file, MaxExport, &e); err != nil {
 		return mapping.Verified{}, nil, fmt.Errorf("client: not an export file: %w", err)
 	}
-	r, err := registry.Parse(e.Registry)
+	set, err := tuf.ParseSet(e.Registry)
 	if err != nil {
 		return mapping.Verified{}, nil, err
 	}
-	s, err := r.Verify(root, now)
+	known, err := tuf.Walk(root, tuf.Known{}, now, set.Read)
 	if err != nil {
 		return mapping.Verified{}, nil, err
 	}
+	s := known.Snapshot
 	u, err := mapping.Parse(e.Bundle.Unpack())
 	if err != nil {
 		return mapping.Verified{}, s, err

@@ -9,25 +9,15 @@ import (
 
 	"whither/mapping"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/vectors"
 )
 
-// A bundle is verified with the registry file alone, without any network. Who
-// handed the two over does not matter; the root came by a way that is trusted.
+// A bundle is verified with a registry alone, without any network. Who handed it
+// over does not matter. Package registry/tuf makes the registry of what the
+// federation publishes.
 func ExamplePolicy_Verify() {
-	file, root, bundle, now := received()
+	snapshot, bundle, now := received()
 
-	r, err := registry.Parse(file)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	snapshot, err := r.Verify(root, now)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	u, err := mapping.Parse(bundle)
 	if err != nil {
 		fmt.Println(err)
@@ -48,7 +38,7 @@ func ExamplePolicy_Verify() {
 }
 
 // received returns the first vector of vectors/mapping.
-func received() (file []byte, root registry.Root, bundle mapping.Bundle, now time.Time) {
+func received() (s *registry.Snapshot, bundle mapping.Bundle, now time.Time) {
 	var accept struct {
 		Vectors []struct {
 			Registry, Mapping string
@@ -58,13 +48,16 @@ func received() (file []byte, root registry.Root, bundle mapping.Bundle, now tim
 	}
 	must(json.Unmarshal(read("accept.json"), &accept))
 	v := accept.Vectors[0]
-	root, err := update.ParseRoot(read("root.toml"))
-	must(err)
 	bundle.Mapping = unhex(v.Mapping)
 	for _, r := range v.Receipts {
 		bundle.Receipts = append(bundle.Receipts, unhex(r))
 	}
-	return read(v.Registry), root, bundle, time.Unix(v.Now, 0)
+	now = time.Unix(v.Now, 0)
+	r, digest, err := registry.ParseRecord(read(v.Registry))
+	must(err)
+	s, err = registry.Assemble(r, digest, nil, now)
+	must(err)
+	return s, bundle, now
 }
 
 func read(name string) []byte {

@@ -25,7 +25,6 @@ import (
 	"whither/possession"
 	"whither/possession/mail"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 var rewrite = flag.Bool("update", false, "rewrite vectors/evidence")
@@ -179,7 +178,7 @@ func compose(t *testing.T) map[string][]byte {
 	t.Helper()
 	base := newScene(t, "mailto:alice@example.org")
 	files := map[string][]byte{
-		"root.toml": update.FormatRoot(base.Root), "registry/members.cose": base.File(), "annotated.txt": annotate(t, base),
+		"registry/members.cbor": base.File(), "annotated.txt": annotate(t, base),
 	}
 	sets := map[string]*setFile{"accept.json": {Spec: specPage, Version: 1}, "reject.json": {Spec: specPage, Version: 1}}
 	add := func(c assessCase) {
@@ -188,7 +187,7 @@ func compose(t *testing.T) map[string][]byte {
 		receipts := c.bend(s, &q)
 		v := vectorOf(c.name, q, receipts)
 		file := s.File()
-		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(c.name, "-"), "-") + ".cose"
+		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(c.name, "-"), "-") + ".cbor"
 		for name, b := range files {
 			if bytes.Equal(b, file) { // made for a case before
 				v.Registry = name
@@ -515,7 +514,7 @@ func TestHashVectors(t *testing.T) {
 			t.Errorf("%s: token or text", v.CSI)
 		}
 	}
-	s := openRegistry(t, "registry/members.cose", time.Unix(f.Assigned[0].Time, 0))
+	s := openRegistry(t, "registry/members.cbor", time.Unix(f.Assigned[0].Time, 0))
 	for _, v := range f.Assigned {
 		var provers []string
 		for _, p := range possession.Assigned(s, worldtest.CSI(t, v.CSI), time.Unix(v.Time, 0)) {
@@ -537,15 +536,11 @@ func openRegistry(t *testing.T, name string, now time.Time) *registry.Snapshot {
 		}
 		return b
 	}
-	root, err := update.ParseRoot(read("root.toml"))
+	r, digest, err := registry.ParseRecord(read(name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := registry.Parse(read(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := u.Verify(root, now)
+	s, err := registry.Assemble(r, digest, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,23 +28,13 @@ type entry struct {
 	selfBytes   []byte // instead of a signed self
 }
 
-// rootSignature is a signature of the file.
-type rootSignature struct {
-	key    string
-	label  key.Label
-	named  bool
-	params cose.Params
-}
-
-// draft is a registry before it is encoded and signed.
+// draft is a record before it is encoded.
 type draft struct {
 	t       testing.TB
 	now     time.Time
 	body    tree // without the parties
 	parties []*entry
-	roots   []rootSignature
-	encoded func([]byte) []byte // bends the payload's bytes before they are signed
-	message func([]byte) []byte // bends the whole file's bytes
+	encoded func([]byte) []byte // bends the bytes
 }
 
 const day = 24 * time.Hour
@@ -61,9 +51,6 @@ func newDraft(t testing.TB) *draft {
 	d.add("msp-b.example", "msp").grant[8] = 2
 	d.add("prover-a.example", "observer", "prover")
 	d.add("prover-b.example", "prover")
-	for _, name := range vectorRoots[:2] {
-		d.roots = append(d.roots, rootSignature{name, key.LabelRegistry, true, cose.Params{Role: 1, Time: now.Unix()}})
-	}
 	return d
 }
 
@@ -117,25 +104,12 @@ func (d *draft) payload() []byte {
 	return d.marshal(d.body)
 }
 
-// file encodes and signs what the draft has become.
+// file encodes what the draft has become.
 func (d *draft) file() []byte {
 	d.t.Helper()
-	m := cose.Message{Payload: d.payload()}
+	b := d.payload()
 	if d.encoded != nil {
-		m.Payload = d.encoded(m.Payload)
-	}
-	for _, r := range d.roots {
-		var err error
-		if m, err = m.With(r.label, worldtest.Key(d.t, r.key), r.named, r.params); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	b, err := m.Marshal()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if d.message != nil {
-		b = d.message(b)
+		b = d.encoded(b)
 	}
 	return b
 }
@@ -148,50 +122,6 @@ func (d *draft) proverA() *entry { return d.parties[3] }
 // keys returns a party's keys.
 func (p *entry) keys() []any { return p.self[5].([]any) }
 
-// whole is COSE_Sign in a type that can hold more than is allowed.
-type whole struct {
-	_           struct{} `cbor:",toarray"`
-	Protected   []byte
-	Unprotected tree
-	Payload     []byte
-	Signatures  []part
-}
-
-type part struct {
-	_           struct{} `cbor:",toarray"`
-	Protected   []byte
-	Unprotected tree
-	Signature   []byte
-}
-
-// structure bends a good file after it was signed.
-func structure(bend func(*whole)) func(*draft) {
-	return func(d *draft) {
-		d.message = func(b []byte) []byte {
-			var w whole
-			if err := canon.Unmarshal(b[2:], len(b), &w); err != nil {
-				d.t.Fatal(err)
-			}
-			bend(&w)
-			return append([]byte{0xd8, 98}, d.marshal(w)...)
-		}
-	}
-}
-
-// header bends the protected header of the first signature.
-func header(bend func(tree)) func(*draft) {
-	return func(d *draft) {
-		structure(func(w *whole) {
-			var h tree
-			if err := canon.Unmarshal(w.Signatures[0].Protected, 256, &h); err != nil {
-				d.t.Fatal(err)
-			}
-			bend(h)
-			w.Signatures[0].Protected = d.marshal(h)
-		})(d)
-	}
-}
-
 type vectorCase struct {
 	name, why string
 	expect    string
@@ -201,19 +131,10 @@ type vectorCase struct {
 }
 
 // vectorCases are all vectors, first those that are accepted.
-var vectorCases = slices.Concat(acceptCases, malformedCases, thresholdCases, timeCases, grantCases, evidenceCases, selfCases, sharedCases, rollbackCases)
+var vectorCases = slices.Concat(acceptCases, malformedCases, timeCases, grantCases, evidenceCases, selfCases, sharedCases, rollbackCases)
 
 var acceptCases = []vectorCase{
-	{name: "members", why: "Five parties, two of three root signatures.", expect: "accept"},
-	{name: "all roots", why: "More signatures than the threshold.", expect: "accept", bend: func(d *draft) {
-		d.roots = append(d.roots, rootSignature{"root-3", key.LabelRegistry, true, cose.Params{Role: 1, Time: d.now.Unix()}})
-	}},
-	{name: "a stranger signs too", why: "Signatures of other keys neither help nor harm.", expect: "accept", bend: func(d *draft) {
-		d.roots = append(d.roots, rootSignature{"stranger", key.LabelRegistry, true, cose.Params{Role: 1, Time: d.now.Unix()}})
-	}},
-	{name: "a root signed with another time", why: "The time of a root signature is its signer's own and is not compared.", expect: "accept", bend: func(d *draft) {
-		d.roots[0].params.Time += 86400
-	}},
+	{name: "members", why: "Five parties.", expect: "accept"},
 	{name: "at the edge of skew", why: "Issued 120 seconds from now.", expect: "accept", after: -120 * time.Second},
 	{name: "in its last second", why: "One second before it expires.", expect: "accept", after: 30*day - time.Second},
 	{name: "nobody", why: "A federation without parties.", expect: "accept", bend: func(d *draft) { d.parties = nil }},
@@ -259,29 +180,9 @@ var acceptCases = []vectorCase{
 }
 
 var malformedCases = []vectorCase{
-	{name: "empty", why: "No bytes.", expect: "malformed", bend: func(d *draft) { d.message = func([]byte) []byte { return nil } }},
-	{name: "truncated", why: "The last byte is missing.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return b[:len(b)-1] } }},
-	{name: "trailing byte", why: "One byte after the message.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return append(b, 0) } }},
-	{name: "no tag", why: "COSE_Sign without its tag.", expect: "malformed", bend: func(d *draft) { d.message = func(b []byte) []byte { return b[2:] } }},
-	{name: "another tag", why: "Tagged as COSE_Sign1.", expect: "malformed", bend: func(d *draft) {
-		d.message = func(b []byte) []byte { return append([]byte{0xd2}, b[2:]...) }
-	}},
-	{name: "long length", why: "The array's length is not in its shortest form.", expect: "malformed", bend: func(d *draft) {
-		d.message = func(b []byte) []byte { return append([]byte{0xd8, 98, 0x98, 4}, b[3:]...) }
-	}},
-	{name: "body header", why: "The protected header of the whole is not empty.", expect: "malformed", bend: structure(func(w *whole) { w.Protected = []byte{0xa0} })},
-	{name: "unprotected body header", why: "Nobody has signed it.", expect: "malformed", bend: structure(func(w *whole) { w.Unprotected = tree{4: []byte{1}} })},
-	{name: "unprotected header", why: "As before, of a signature.", expect: "malformed", bend: structure(func(w *whole) { w.Signatures[0].Unprotected = tree{4: []byte{1}} })},
-	{name: "seventeen signatures", why: "At most sixteen.", expect: "malformed", bend: structure(func(w *whole) {
-		for len(w.Signatures) < 17 {
-			w.Signatures = append(w.Signatures, w.Signatures[0])
-		}
-	})},
-	{name: "short signature", why: "An Ed25519 signature has 64 bytes.", expect: "malformed", bend: structure(func(w *whole) { w.Signatures[0].Signature = w.Signatures[0].Signature[1:] })},
-	{name: "eddsa", why: "The algorithm is EdDSA (-8), which does not say which curve.", expect: "malformed", bend: header(func(h tree) { h[1] = -8 })},
-	{name: "nothing critical", why: "The parameters are not marked critical.", expect: "malformed", bend: header(func(h tree) { delete(h, 2) })},
-	{name: "short kid", why: "A key id has 16 bytes.", expect: "malformed", bend: header(func(h tree) { h[4] = []byte{1, 2, 3} })},
-	{name: "unknown header", why: "A label that is not of the one form.", expect: "malformed", bend: header(func(h tree) { h[7] = 1 })},
+	{name: "empty", why: "No bytes.", expect: "malformed", bend: func(d *draft) { d.encoded = func([]byte) []byte { return nil } }},
+	{name: "truncated", why: "The last byte is missing.", expect: "malformed", bend: func(d *draft) { d.encoded = func(b []byte) []byte { return b[:len(b)-1] } }},
+	{name: "trailing byte", why: "One byte after the record.", expect: "malformed", bend: func(d *draft) { d.encoded = func(b []byte) []byte { return append(b, 0) } }},
 	{name: "unknown member", why: "The body has a member that this version does not know.", expect: "malformed", bend: func(d *draft) { d.body[7] = 1 }},
 	{name: "missing member", why: "The body has no policy.", expect: "malformed", bend: func(d *draft) { delete(d.body, 5) }},
 	{name: "member twice", why: "A duplicate key in the body.", expect: "malformed", bend: func(d *draft) {
@@ -304,24 +205,6 @@ var malformedCases = []vectorCase{
 		d.dp().grant[3] = tree{1: 1, -1: 6, -2: append([]byte{1}, make([]byte, 31)...)}
 	}},
 	{name: "bit too high", why: "Positions are below 65536.", expect: "malformed", bend: func(d *draft) { d.mspA().grant[8] = 65536 }},
-}
-
-var thresholdCases = []vectorCase{
-	{name: "no signature", why: "Anybody could have made it.", expect: "threshold", bend: func(d *draft) { d.roots = nil }},
-	{name: "one of two", why: "One signature too few.", expect: "threshold", bend: func(d *draft) { d.roots = d.roots[:1] }},
-	{name: "one root twice", why: "A key counts once.", expect: "threshold", bend: func(d *draft) { d.roots[1] = d.roots[0] }},
-	{name: "a root and a stranger", why: "A stranger's signature does not count.", expect: "threshold", bend: func(d *draft) { d.roots[1].key = "stranger" }},
-	{name: "another label", why: "Signed as a self record.", expect: "threshold", bend: func(d *draft) { d.roots[1].label = key.LabelSelf }},
-	{name: "another role", why: "Signed in the role of a self record.", expect: "threshold", bend: func(d *draft) { d.roots[1].params.Role = 2 }},
-	{name: "no kid", why: "A root signature names its key.", expect: "threshold", bend: func(d *draft) { d.roots[1].named = false }},
-	{name: "changed payload", why: "The version is another than the one signed.", expect: "threshold", bend: structure(func(w *whole) { w.Payload[2]++ })},
-	{name: "signatures swapped", why: "Each signature under the other's header.", expect: "threshold", bend: structure(func(w *whole) {
-		w.Signatures[0].Signature, w.Signatures[1].Signature = w.Signatures[1].Signature, w.Signatures[0].Signature
-	})},
-	{name: "unsigned and broken", why: "Signatures are counted before the content is looked at.", expect: "threshold", bend: func(d *draft) {
-		d.roots = d.roots[:1]
-		d.dp().grant[8] = 1
-	}},
 }
 
 var timeCases = []vectorCase{
@@ -401,8 +284,8 @@ var selfCases = []vectorCase{
 	{name: "self record is no cose", why: "Bytes that are not a COSE_Sign1.", expect: "content", bend: func(d *draft) { d.dp().selfBytes = []byte{1, 2, 3} }},
 	{name: "self record by another operator", why: "Not signed by the operator key of its grant.", expect: "content", bend: func(d *draft) { d.dp().selfKey = "op-msp-a.example" }},
 	{name: "self record by a role key", why: "The signing key of a role is no operator key.", expect: "content", bend: func(d *draft) { d.dp().selfKey = "dp.example dp" }},
-	{name: "self record under another label", why: "Signed as a registry.", expect: "content", bend: func(d *draft) { d.dp().selfLabel = key.LabelRegistry }},
-	{name: "self record in another role", why: "Signed in the role of a root.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Role = 1 }},
+	{name: "self record under another label", why: "Signed as a receipt.", expect: "content", bend: func(d *draft) { d.dp().selfLabel = key.LabelReceipt }},
+	{name: "self record in another role", why: "Signed in another role.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Role = 1 }},
 	{name: "self record with a kid", why: "The grant beside it has the key; an id of it would be a second way to say so.", expect: "content", bend: func(d *draft) { d.dp().selfNamed = true }},
 	{name: "self record of another party", why: "Its id is not that of the grant beside it.", expect: "content", bend: func(d *draft) { d.dp().self[1] = "msp-a.example" }},
 	{name: "self record dated otherwise", why: "Its time is not that of its signature.", expect: "content", bend: func(d *draft) { d.dp().selfParams.Time++ }},

@@ -11,19 +11,10 @@ import (
 	"whither/key"
 )
 
-// Roles of the signatures in a registry file and a self record.
-const (
-	signRoot uint8 = 1
-	signSelf uint8 = 2
-)
+// signSelf is the role in the signature of a self record.
+const signSelf uint8 = 2
 
-// Root is what a client must be given by another way: who may sign the file.
-type Root struct {
-	Threshold int
-	Keys      []key.Public
-}
-
-// body is the signed payload.
+// body is a record in canonical CBOR.
 type body struct {
 	Version    uint64  `cbor:"1,keyasint"`
 	Federation string  `cbor:"2,keyasint"`
@@ -42,60 +33,29 @@ func SignSelf(s Self, operator key.Private) ([]byte, error) {
 	return cose.Sign1(key.LabelSelf, payload, operator, false, cose.Params{Role: signSelf, Time: s.Issued})
 }
 
-// Sign returns r as a file signed by every root key given.
-func Sign(r Record, roots ...key.Private) ([]byte, error) {
-	payload, err := canon.Marshal(body{
+// Marshal encodes a record as one file. Nothing vouches for it: it is what
+// vectors and tests work from; a federation publishes records by package tuf.
+func (r Record) Marshal() ([]byte, error) {
+	return canon.Marshal(body{
 		Version: r.Version, Federation: r.Federation, Issued: r.Issued.Unix(), Expires: r.Expires.Unix(),
 		Policy: r.Policy, Parties: r.Parties,
 	})
-	if err != nil {
-		return nil, err
-	}
-	m := cose.Message{Payload: payload}
-	for _, k := range roots {
-		if m, err = m.With(key.LabelRegistry, k, true, cose.Params{Role: signRoot, Time: r.Issued.Unix()}); err != nil {
-			return nil, err
-		}
-	}
-	return m.Marshal()
 }
 
-// Unverified is a parsed registry file that nobody has vouched for yet.
-type Unverified struct {
-	message cose.Message
-	body    body
-	digest  [sha256.Size]byte
-}
-
-// Parse reads a registry file.
-func Parse(b []byte) (Unverified, error) {
-	m, err := cose.Parse(b, MaxSize)
-	if err != nil {
-		return Unverified{}, fmt.Errorf("registry: %w", err)
+// ParseRecord reads what Marshal writes, and returns its digest too.
+func ParseRecord(b []byte) (Record, [sha256.Size]byte, error) {
+	var f body
+	digest := sha256.Sum256(b)
+	if err := canon.Unmarshal(b, MaxSize, &f); err != nil {
+		return Record{}, digest, fmt.Errorf("registry: %w", err)
 	}
-	u := Unverified{message: m, digest: sha256.Sum256(m.Payload)}
-	if err := canon.Unmarshal(m.Payload, MaxSize, &u.body); err != nil {
-		return Unverified{}, fmt.Errorf("registry: %w", err)
+	if !cose.GoodTime(f.Issued) || !cose.GoodTime(f.Expires) {
+		return Record{}, digest, fmt.Errorf("%w: a time before 1970 or after 9999", ErrContent)
 	}
-	return u, nil
-}
-
-// Version returns the version that the file claims.
-func (u Unverified) Version() uint64 { return u.body.Version }
-
-// Verify checks the threshold of root signatures, the times, every grant and
-// every self record, and returns the snapshot that all else works from.
-func (u Unverified) Verify(root Root, now time.Time) (*Snapshot, error) {
-	if err := u.checkRoots(root); err != nil {
-		return nil, err
-	}
-	if !cose.GoodTime(u.body.Issued) || !cose.GoodTime(u.body.Expires) {
-		return nil, fmt.Errorf("%w: a time before 1970 or after 9999", ErrContent)
-	}
-	return Assemble(Record{
-		Version: u.body.Version, Federation: u.body.Federation, Issued: time.Unix(u.body.Issued, 0), Expires: time.Unix(u.body.Expires, 0),
-		Policy: u.body.Policy, Parties: u.body.Parties,
-	}, u.digest, nil, now)
+	return Record{
+		Version: f.Version, Federation: f.Federation, Issued: time.Unix(f.Issued, 0), Expires: time.Unix(f.Expires, 0),
+		Policy: f.Policy, Parties: f.Parties,
+	}, digest, nil
 }
 
 // Assemble makes a snapshot of a record that the federation vouches for: the
@@ -127,25 +87,6 @@ func Assemble(r Record, digest [sha256.Size]byte, previous *Snapshot, now time.T
 		}
 	}
 	return s, nil
-}
-
-// checkRoots counts distinct root keys with a good signature.
-func (u Unverified) checkRoots(root Root) error {
-	if root.Threshold < 1 || root.Threshold > len(root.Keys) {
-		return fmt.Errorf("%w: threshold %d of %d keys", ErrThreshold, root.Threshold, len(root.Keys))
-	}
-	good := make(map[key.Public]bool)
-	for i, sig := range u.message.Signatures {
-		for _, k := range root.Keys {
-			if sig.Params == (cose.Params{Role: signRoot, Time: sig.Time}) && sig.KID == k.ID() && u.message.Verify(i, key.LabelRegistry, k) == nil {
-				good[k] = true
-			}
-		}
-	}
-	if len(good) < root.Threshold {
-		return fmt.Errorf("%w: %d of %d", ErrThreshold, len(good), root.Threshold)
-	}
-	return nil
 }
 
 // add verifies one entry and puts it into s.

@@ -8,10 +8,9 @@
 // Authority is read from the grant alone: a key that a self record lists for a
 // role which the grant lacks is no key.
 //
-// Today both halves travel in one COSE_Sign file, signed by a threshold of
-// root keys (docs/spec/registry.md); a TUF repository will carry the same
-// types. [Parse] gives an [Unverified] file, [Unverified.Verify] a [Snapshot].
-// Rollback is refused by whoever remembers the version that he had before
+// A federation publishes both halves as a TUF repository (package tuf,
+// docs/spec/registry.md), whose verification ends in [Assemble]. Rollback is
+// refused by whoever remembers the version that he had before
 // ([Snapshot.Succeeds]). Fetching is not done here.
 //
 // Times are seconds in the bytes and time.Time in Go.
@@ -30,15 +29,14 @@ import (
 
 // Errors.
 var (
-	ErrThreshold = errors.New("registry: too few good root signatures")
-	ErrExpired   = errors.New("registry: expired; fetch a newer one")
-	ErrNotYet    = errors.New("registry: issued in the future; check the clock")
-	ErrRollback  = errors.New("registry: older than, or different from, the one already seen")
-	ErrContent   = errors.New("registry: content breaks a rule")
-	ErrName      = errors.New("registry: not a DNS name in lower case with at least two labels")
+	ErrExpired  = errors.New("registry: expired; fetch a newer one")
+	ErrNotYet   = errors.New("registry: issued in the future; check the clock")
+	ErrRollback = errors.New("registry: older than, or different from, the one already seen")
+	ErrContent  = errors.New("registry: content breaks a rule")
+	ErrName     = errors.New("registry: not a DNS name in lower case with at least two labels")
 )
 
-// MaxSize bounds a registry file: 2,000 parties of about 1 KiB.
+// MaxSize bounds a record, and a self record in it, in bytes.
 const MaxSize = 2 << 20
 
 // MaxSkew is how far in the future a signed time may lie.
@@ -210,7 +208,7 @@ func (s Signer) InForce(t time.Time) bool {
 	return t.Unix() >= s.Key.From && (s.Key.Until == 0 || t.Unix() < s.Key.Until)
 }
 
-// Record is the content of a registry file before it is signed.
+// Record is the content of a registry.
 type Record struct {
 	Version    uint64
 	Federation string

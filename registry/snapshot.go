@@ -26,14 +26,14 @@ type Snapshot struct {
 // Version counts upwards; every answer of every server names it.
 func (s *Snapshot) Version() uint64 { return s.version }
 
-// Digest is the SHA-256 of the signed payload. Two digests of one version are
-// proof that somebody was shown a registry of his own.
+// Digest is the SHA-256 of snapshot.json, which names all else by hashes. Two
+// digests of one version are proof that somebody was shown a registry of his own.
 func (s *Snapshot) Digest() [sha256.Size]byte { return s.digest }
 
 // Federation is the federation's name.
 func (s *Snapshot) Federation() string { return s.federation }
 
-// Issued is when the file was signed.
+// Issued is when the federation signed last.
 func (s *Snapshot) Issued() time.Time { return s.issued }
 
 // Expires is when the snapshot stops being good.

@@ -20,7 +20,6 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 var rewrite = flag.Bool("update", false, "rewrite vectors/registry")
@@ -120,7 +119,7 @@ func reportOf(t *testing.T, s *registry.Snapshot, d *draft) *report {
 // expectation names an error as vectors do.
 func expectation(err error) string {
 	for name, sentinel := range map[string]error{
-		"threshold": registry.ErrThreshold, "not-yet": registry.ErrNotYet, "expired": registry.ErrExpired,
+		"not-yet": registry.ErrNotYet, "expired": registry.ErrExpired,
 		"content": registry.ErrContent, "rollback": registry.ErrRollback,
 	} {
 		if errors.Is(err, sentinel) {
@@ -131,16 +130,6 @@ func expectation(err error) string {
 		return "malformed"
 	}
 	return "accept"
-}
-
-var vectorRoots = []string{"root-1", "root-2", "root-3"}
-
-func vectorRoot(t testing.TB) registry.Root {
-	r := registry.Root{Threshold: 2}
-	for _, name := range vectorRoots {
-		r.Keys = append(r.Keys, worldtest.Key(t, name).Public())
-	}
-	return r
 }
 
 // composeVectors makes every file of vectors/registry anew.
@@ -166,7 +155,7 @@ func composeVectors(t *testing.T) map[string][]byte {
 			reject.Vectors = append(reject.Vectors, v)
 			continue
 		}
-		s, err := open(b, vectorRoot(t), time.Unix(v.Now, 0))
+		s, err := open(b, time.Unix(v.Now, 0))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -174,7 +163,7 @@ func composeVectors(t *testing.T) map[string][]byte {
 		accept.Vectors = append(accept.Vectors, v)
 	}
 	return map[string][]byte{
-		"root.toml": update.FormatRoot(vectorRoot(t)), "accept.json": indent(t, accept), "reject.json": indent(t, reject),
+		"accept.json": indent(t, accept), "reject.json": indent(t, reject),
 	}
 }
 
@@ -225,21 +214,13 @@ func readVectors(t *testing.T, name string) []vector {
 // TestR21RegistryVectors reads the vectors as another implementation would: from
 // the files alone.
 func TestR21RegistryVectors(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(vectorDir, "root.toml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := update.ParseRoot(b)
-	if err != nil {
-		t.Fatal(err)
-	}
 	accept, reject := readVectors(t, "accept.json"), readVectors(t, "reject.json")
 	snapshot := func(v vector) (*registry.Snapshot, error) {
 		file, err := hex.DecodeString(v.File)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return open(file, root, time.Unix(v.Now, 0))
+		return open(file, time.Unix(v.Now, 0))
 	}
 	named := make(map[string]vector)
 	expected := make(map[string]bool)
@@ -264,7 +245,7 @@ func TestR21RegistryVectors(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"accept", "malformed", "threshold", "not-yet", "expired", "content", "rollback"} {
+	for _, name := range []string{"accept", "malformed", "not-yet", "expired", "content", "rollback"} {
 		if !expected[name] {
 			t.Errorf("no vector expects %s", name)
 		}
@@ -285,7 +266,7 @@ func checkReport(t *testing.T, s *registry.Snapshot, want *report) {
 
 // TestTooLarge: the limit is looked at before anything else.
 func TestTooLarge(t *testing.T) {
-	if _, err := registry.Parse(make([]byte, registry.MaxSize+1)); !errors.Is(err, canon.ErrTooLarge) {
+	if _, _, err := registry.ParseRecord(make([]byte, registry.MaxSize+1)); !errors.Is(err, canon.ErrTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -294,11 +275,7 @@ func TestTooLarge(t *testing.T) {
 // way than the package's own.
 func TestPayloadsAreEncodedAlike(t *testing.T) {
 	f := newFixture(t)
-	ours := f.sign(t, testKey(t, 1), testKey(t, 2))
-	m, err := cose.Parse(ours, registry.MaxSize)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours := f.sign(t)
 	d := newDraft(t)
 	d.parties = nil
 	for i, e := range f.record.Parties {
@@ -324,8 +301,8 @@ func TestPayloadsAreEncodedAlike(t *testing.T) {
 	}
 	r := f.record
 	d.body = tree{1: r.Version, 2: r.Federation, 3: r.Issued.Unix(), 4: r.Expires.Unix(), 5: tree{1: map[string]uint8{"mailto": 3}}}
-	if got := d.payload(); !bytes.Equal(got, m.Payload) {
-		t.Errorf("encoded otherwise:\n%x\n%x", got, m.Payload)
+	if got := d.payload(); !bytes.Equal(got, ours) {
+		t.Errorf("encoded otherwise:\n%x\n%x", got, ours)
 	}
 }
 

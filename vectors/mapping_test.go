@@ -20,7 +20,6 @@ import (
 	"whither/mapping"
 	"whither/problem"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/vectors"
 )
 
@@ -127,11 +126,10 @@ func unhex(t *testing.T, s string) []byte {
 // composeMapping makes every file of vectors/mapping anew.
 func composeMapping(t *testing.T) map[string][]byte {
 	files := make(map[string][]byte)
-	files["root.toml"] = update.FormatRoot(newMaker(t).Root)
 	for name, change := range registries {
 		m := newMaker(t)
 		change(m)
-		files["registry/"+name+".cose"] = m.File()
+		files["registry/"+name+".cbor"] = m.File()
 	}
 	for name, cases := range map[string][]mappingCase{"accept.json": accepted(), "reject.json": refused()} {
 		f := mappingFile{Spec: "docs/spec/mapping.md", Version: 1}
@@ -152,11 +150,11 @@ func (c mappingCase) vector(t *testing.T) mappingVector {
 	m := newMaker(t)
 	b := c.make(m)
 	v := mappingVector{
-		Name: c.name, Why: c.why, Registry: "registry/" + c.registry + ".cose", Now: m.Now.Add(c.after).Unix(),
+		Name: c.name, Why: c.why, Registry: "registry/" + c.registry + ".cbor", Now: m.Now.Add(c.after).Unix(),
 		Expect: string(c.expect), Mapping: hex.EncodeToString(b.Mapping), Receipts: []string{},
 	}
 	if c.registry == "" {
-		v.Registry = "registry/members.cose"
+		v.Registry = "registry/members.cbor"
 	}
 	for _, r := range b.Receipts {
 		v.Receipts = append(v.Receipts, hex.EncodeToString(r))
@@ -166,7 +164,7 @@ func (c mappingCase) vector(t *testing.T) mappingVector {
 	}
 	if c.expect == "" {
 		v.Expect = "accept"
-		change := registries[strings.TrimSuffix(path.Base(v.Registry), ".cose")]
+		change := registries[strings.TrimSuffix(path.Base(v.Registry), ".cbor")]
 		change(m)
 		verified, err := verifyAt(m.Snapshot(), time.Unix(v.Now, 0), b)
 		if err != nil {
@@ -245,15 +243,11 @@ func readMapping(t *testing.T, name string) []byte {
 // snapshot reads a registry file and verifies it at a time.
 func snapshot(t *testing.T, name string, now time.Time) *registry.Snapshot {
 	t.Helper()
-	root, err := update.ParseRoot(readMapping(t, "root.toml"))
+	r, digest, err := registry.ParseRecord(readMapping(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := registry.Parse(readMapping(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := u.Verify(root, now)
+	s, err := registry.Assemble(r, digest, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +299,7 @@ func TestR06MappingVectors(t *testing.T) {
 		}
 	}
 	for name := range registries {
-		if file := "registry/" + name + ".cose"; !used[file] {
+		if file := "registry/" + name + ".cbor"; !used[file] {
 			t.Errorf("%s: no vector needs it", file)
 		}
 	}

@@ -30,7 +30,6 @@ import (
 	"whither/mapping"
 	"whither/problem"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -68,11 +67,9 @@ func newStage(t *testing.T) *stage {
 	self, pin, askerPin := f.Selfs[worldtest.DP], keys.TLS.Pin(), asker.Pin()
 	self.Endpoint, self.Pins, self.Keys[0].Public = "https://"+s.address, [][]byte{pin[:]}, keys.Sign.Public()
 	f.Selfs[worldtest.MSPA].Pins = [][]byte{askerPin[:]}
+	f.WriteRegistry(filepath.Join(s.dir, "registry"))
 	s.snapshot = f.Snapshot()
 	check(t, errors.Join(
-		os.Mkdir(filepath.Join(s.dir, "registry"), 0o700),
-		os.WriteFile(filepath.Join(s.dir, "registry", "registry.cose"), f.File(), 0o600),
-		os.WriteFile(filepath.Join(s.dir, "registry", "root.toml"), update.FormatRoot(f.Root), 0o600),
 		os.WriteFile(s.config(), fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\n", s.dp, s.address), 0o600),
 	))
 	registered := func() *registry.Snapshot { return s.snapshot }

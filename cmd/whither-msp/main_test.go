@@ -13,7 +13,6 @@ import (
 	"whither/internal/msp"
 	"whither/internal/party"
 	"whither/internal/world/worldtest"
-	"whither/registry/update"
 )
 
 func TestMain(m *testing.M) {
@@ -52,7 +51,7 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 // address at which the MSP will be.
 func folder(t *testing.T, dir string) (address string, err error) {
 	f, now := worldtest.New(t), time.Now()
-	f.Record.Issued, f.Record.Expires = now.Add(-time.Hour), now.Add(time.Hour)
+	f.Now = now
 	for _, self := range f.Selfs {
 		self.Issued = now.Add(-time.Hour).Unix()
 		self.Keys[0].From = self.Issued
@@ -75,10 +74,8 @@ func folder(t *testing.T, dir string) (address string, err error) {
 	pin := keys.TLS.Pin()
 	self := f.Selfs[worldtest.MSPA]
 	self.Pins, self.Endpoint, self.Keys[0].Public = [][]byte{pin[:]}, "https://"+address, keys.Sign.Public()
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	return address, errors.Join(
-		os.MkdirAll(filepath.Join(dir, "registry"), 0o700),
-		os.WriteFile(filepath.Join(dir, "registry", "registry.cose"), f.File(), 0o600),
-		os.WriteFile(filepath.Join(dir, "registry", "root.toml"), update.FormatRoot(f.Root), 0o600),
 		os.WriteFile(filepath.Join(dir, msp.SettingsFile), []byte(
 			"party = \""+worldtest.MSPA+"\"\ndp = \""+worldtest.DP+"\"\nlisten = \""+address+"\"\noperations = \"127.0.0.1:0\"\n"), 0o600),
 	)

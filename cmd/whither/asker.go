@@ -18,7 +18,6 @@ import (
 	"whither/csi"
 	"whither/csi/national"
 	"whither/internal/person"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -239,22 +238,18 @@ func display(id csi.ID) string {
 
 type verifyCommand struct {
 	File string    `arg:"" help:"A file written by whither lookup --save." type:"existingfile"`
-	Root string    `help:"Who may sign the registry; by default root.toml in the folder." type:"path" placeholder:"FILE"`
+	Root string    `help:"Who may sign the registry; by default root.json in the folder." type:"path" placeholder:"FILE"`
 	At   time.Time `help:"Verify as of this time (RFC 3339); by default now." placeholder:"TIME"`
 }
 
 // Run verifies offline.
 func (c verifyCommand) Run(s *session) error {
 	if c.Root == "" {
-		c.Root = person.At(s.dir, s.now).Path("root.toml")
+		c.Root = person.At(s.dir, s.now).Path("root.json")
 	}
-	b, err := os.ReadFile(c.Root)
+	root, err := readBounded(c.Root)
 	if err != nil {
 		return fmt.Errorf("who may sign the registry? give --root: %w", err)
-	}
-	root, err := update.ParseRoot(b)
-	if err != nil {
-		return err
 	}
 	file, err := readBounded(c.File)
 	if err != nil {

@@ -42,7 +42,7 @@ func (c initCommand) Run(s *session) error {
 	if _, err := registry.ParsePartyID(c.DP); err != nil {
 		return fmt.Errorf("%w: --dp: %w", errUsage, err)
 	}
-	files := map[string]string{c.Registry: "registry.cose", c.Root: "root.toml"}
+	files := map[string]string{c.Registry: "registry.set", c.Root: "root.json"}
 	if c.MSP != "" {
 		settings.Accounts = []person.Account{{MSP: c.MSP, Token: "keys/account.token"}}
 		files[c.Token] = "keys/account.token"

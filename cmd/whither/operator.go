@@ -24,24 +24,30 @@ import (
 
 // registryCommand is for those who run a federation.
 type registryCommand struct {
-	Init registryInit `cmd:"" help:"Make the folder of a new federation, with its root key."`
-	Sign registrySign `cmd:"" help:"Sign the next version of the registry from the members' folders."`
+	Init registryInit `cmd:"" help:"Make the folder of a new federation, with its keys."`
+	Sign registrySign `cmd:"" help:"Sign and publish what is new in the members' folders."`
 	Show registryShow `cmd:"" help:"Show who is in a registry file."`
 }
 
 type registryInit struct {
 	Folder string `arg:"" help:"The federation's new folder." type:"path"`
 	Name   string `arg:"" help:"The federation's name, as federation.example."`
+
+	Roots            int `help:"How many keys say who signs." default:"3" placeholder:"N"`
+	RootThreshold    int `help:"How many of them must agree." default:"2" placeholder:"N"`
+	Signers          int `help:"How many keys sign the grants." default:"1" placeholder:"N"`
+	SignersThreshold int `help:"How many of them must agree." default:"1" placeholder:"N"`
 }
 
 // Run makes the folder.
 func (c registryInit) Run(s *session) error {
-	if err := publish.Init(c.Folder, c.Name); err != nil {
+	roots, signers := publish.Count{Keys: c.Roots, Threshold: c.RootThreshold}, publish.Count{Keys: c.Signers, Threshold: c.SignersThreshold}
+	if err := publish.Init(c.Folder, c.Name, roots, signers, s.now()); err != nil {
 		return err
 	}
 	return s.print(map[string]string{"folder": c.Folder}, fmt.Sprintf(
-		"made %s; keep %s offline and give %s to everybody\nput each member's application into %s, then: whither registry sign %s",
-		c.Folder, publish.RootKeyFile, publish.RootFile, filepath.Join(c.Folder, publish.MembersFolder, "ID"), c.Folder))
+		"made %s; take the keys %s away from this machine, each to another place, and give %s to everybody\nput each member's application into %s, then: whither registry sign %s",
+		c.Folder, filepath.Join(publish.KeysFolder, "root-N.pem"), publish.RootFile, filepath.Join(c.Folder, publish.MembersFolder, "ID"), c.Folder))
 }
 
 type registrySign struct {
@@ -55,12 +61,12 @@ func (c registrySign) Run(s *session) error {
 		return err
 	}
 	return s.print(map[string]any{"version": r.Version(), "expires": r.Expires().UTC()}, fmt.Sprintf(
-		"signed version %d, good until %s; give %s to every member", r.Version(), r.Expires().UTC().Format(time.RFC3339),
-		filepath.Join(c.Folder, publish.RegistryFile)))
+		"published version %d, good until %s; serve %s, or give %s to every member", r.Version(), r.Expires().UTC().Format(time.RFC3339),
+		filepath.Join(c.Folder, publish.PublicFolder), filepath.Join(c.Folder, publish.RegistryFile)))
 }
 
 type registryShow struct {
-	File string `arg:"" help:"A registry file." type:"existingfile"`
+	File string `arg:"" help:"A file with a registry, as registry.set." type:"existingfile"`
 	Root string `help:"Who may sign it." type:"existingfile" required:"" placeholder:"FILE"`
 }
 
@@ -178,7 +184,7 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 	}
 	settings, err := dp.ReadSettings(filepath.Join(c.Folder, dp.SettingsFile))
 	if errors.Is(err, os.ErrNotExist) {
-		settings, err = dp.Settings{Settings: party.Settings{Registry: "../registry/registry.cose", Root: "../registry/root.toml"}}, nil // a demo's
+		settings, err = dp.Settings{Settings: party.Settings{Registry: "../registry/registry.set", Root: "../registry/root.json"}}, nil // a demo's
 	}
 	if err != nil {
 		return err

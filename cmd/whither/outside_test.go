@@ -120,14 +120,14 @@ func (f *federation) stop() {
 // snapshot reads the federation's registry as any party does.
 func (f *federation) snapshot(t *testing.T) func() *registry.Snapshot {
 	t.Helper()
-	source, err := update.OpenFiles(filepath.Join(f.dir, "registry", "registry.cose"), f.root(), time.Now())
+	source, err := update.OpenFiles(filepath.Join(f.dir, "registry", "registry.set"), f.root(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return source.Snapshot
 }
 
-func (f *federation) root() string { return filepath.Join(f.dir, "registry", "root.toml") }
+func (f *federation) root() string { return filepath.Join(f.dir, "registry", "root.json") }
 
 // stolen returns the keys of a party, as one who owns it has them.
 func (f *federation) stolen(t *testing.T, name string) party.Keys {

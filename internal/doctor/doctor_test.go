@@ -46,7 +46,7 @@ func newTown(t *testing.T) *town {
 	var err error
 	w.listener = listen(t)
 	w.endpoint = "https://" + w.listener.Addr().String()
-	w.must(publish.Init(w.path("federation"), "federation.example"))
+	w.must(publish.Init(w.path("federation"), "federation.example", one, one, w.now))
 	// No port is named: free ones are taken when the doctor asks.
 	settings := "party = %q\nlisten = \"127.0.0.1:0\"\noperations = \"127.0.0.1:0\"\n"
 	w.join("dp", registry.RoleDP, dp.SettingsFile, fmt.Sprintf(settings, "dp.example"), func(dir string) error {
@@ -70,6 +70,9 @@ func newTown(t *testing.T) *town {
 	w.sign()
 	return w
 }
+
+// one is a single key that signs alone.
+var one = publish.Count{Keys: 1, Threshold: 1}
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -184,12 +187,12 @@ func TestFolders(t *testing.T) {
 		{name: "no signing key", folder: "msp", bend: func(w *town) { w.must(os.Remove(w.path("msp", "keys", "sign.pem"))) }, want: []string{"keys: wrong"}},
 		{name: "damaged DKIM key", folder: "prover", bend: func(w *town) { w.write("x", "prover", "keys", "dkim.pem") }, want: []string{"keys: wrong", codes}},
 		{name: "folder for all to write", folder: "dp", bend: func(w *town) { w.must(os.Chmod(w.path("dp"), 0o777)) }, want: []string{"folder: wrong"}},
-		{name: "no registry", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", "registry.cose"))) }, want: []string{"registry: wrong"}},
-		{name: "no root", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", "root.toml"))) }, want: []string{"registry: wrong"}},
-		{name: "damaged registry", folder: "dp", bend: func(w *town) { w.write("x", "dp", "registry", "registry.cose") }, want: []string{"registry: wrong"}},
+		{name: "no registry", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", publish.RegistryFile))) }, want: []string{"registry: wrong"}},
+		{name: "no root", folder: "dp", bend: func(w *town) { w.must(os.Remove(w.path("dp", "registry", publish.RootFile))) }, want: []string{"registry: wrong"}},
+		{name: "damaged registry", folder: "dp", bend: func(w *town) { w.write("x", "dp", "registry", publish.RegistryFile) }, want: []string{"registry: wrong"}},
 		{name: "another root", folder: "dp", bend: func(w *town) {
-			w.must(publish.Init(w.path("other"), "other.example"))
-			w.must(os.Rename(w.path("other", "root.toml"), w.path("dp", "registry", "root.toml")))
+			w.must(publish.Init(w.path("other"), "other.example", one, one, w.now))
+			w.must(os.Rename(w.path("other", publish.RootFile), w.path("dp", "registry", publish.RootFile)))
 		}, want: []string{"registry: wrong"}},
 		{name: "old registry", folder: "dp", later: 25 * 24 * time.Hour, want: []string{"registry: warning"}},
 		{name: "registry at its end", folder: "dp", later: 30 * 24 * time.Hour, want: []string{"registry: wrong"}},
@@ -279,7 +282,7 @@ func (w *town) mute() {
 
 func TestPerson(t *testing.T) {
 	w := newTown(t)
-	for _, file := range []string{"registry.cose", "root.toml"} {
+	for _, file := range []string{publish.RegistryFile, publish.RootFile} {
 		b, err := os.ReadFile(w.path("federation", file))
 		w.must(err)
 		w.write(string(b), "bob", file)
@@ -292,7 +295,7 @@ func TestPerson(t *testing.T) {
 	w.must(os.Chmod(w.path("bob", "keys", "account.token"), 0o644))
 	p.DP, p.MSPs = "msp.example", []string{"Nobody"}
 	expect(t, p.Examine(w.now), "keys: wrong", "dp: wrong", "account: wrong")
-	w.must(os.Remove(w.path("bob", "registry.cose")))
+	w.must(os.Remove(w.path("bob", publish.RegistryFile)))
 	expect(t, p.Examine(w.now), "keys: wrong", "registry: wrong")
 	p.Settings = errors.New("unknown key")
 	expect(t, p.Examine(w.now), "settings: wrong")
@@ -318,7 +321,7 @@ func (w *town) serve() {
 
 func (w *town) target(target string) doctor.Report {
 	w.t.Helper()
-	r, err := doctor.Target(w.t.Context(), target, w.path("federation", "registry.cose"), w.path("federation", "root.toml"), w.now)
+	r, err := doctor.Target(w.t.Context(), target, w.path("federation", publish.RegistryFile), w.path("federation", publish.RootFile), w.now)
 	w.must(err)
 	return r
 }
@@ -338,11 +341,18 @@ func TestTarget(t *testing.T) {
 	expect(t, r)
 
 	// Another registry of the same version, then a newer one.
-	w.must(os.Remove(w.path("federation", "registry.cose")))
+	published, err := filepath.Glob(w.path("federation", publish.PublicFolder, "metadata", "*"))
+	w.must(err)
+	for _, file := range published {
+		if !strings.HasSuffix(file, ".root.json") {
+			w.must(os.Remove(file))
+		}
+	}
 	w.now = w.now.Add(2 * time.Second)
 	_, err = publish.Sign(w.path("federation"), w.now)
 	w.must(err)
 	expect(t, w.target(w.endpoint), "server's registry: wrong")
+	w.apply("msp", registry.RoleMSP, "op-msp.example")
 	_, err = publish.Sign(w.path("federation"), w.now)
 	w.must(err)
 	expect(t, w.target(w.endpoint), "server's registry: warning")

@@ -248,7 +248,7 @@ func (p Person) Examine(now time.Time) Report {
 		all = append(all, secret{t, func() error { _, err := keyfile.Token(filepath.Join(p.Dir, t)); return err }})
 	}
 	r.open(all)
-	reg := r.registryOf(filepath.Join(p.Dir, "registry.cose"), filepath.Join(p.Dir, "root.toml"), now)
+	reg := r.registryOf(filepath.Join(p.Dir, "registry.set"), filepath.Join(p.Dir, "root.json"), now)
 	if reg == nil {
 		return r
 	}

@@ -11,7 +11,7 @@
 //	keys/operator.pem  signs the self record
 //	keys/row.key       labels of rows
 //	keys/offer.key     recognises own offers
-//	registry/          registry.cose and root.toml
+//	registry/          registry.set, root.json and what is known
 package dp
 
 import (

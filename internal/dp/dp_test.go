@@ -21,7 +21,6 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/world/worldtest"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -65,21 +64,8 @@ func folder(t *testing.T) (dir string, f *worldtest.Federation) {
 	}
 	pin, self := keys.TLS.Pin(), f.Selfs[worldtest.DP]
 	self.Pins, self.Keys[0].Public = [][]byte{pin[:]}, keys.Sign.Public()
-	publish(t, dir, f)
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	return dir, f
-}
-
-// publish writes the registry as it stands.
-func publish(t *testing.T, dir string, f *worldtest.Federation) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Join(dir, "registry"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"registry.cose": f.File(), "root.toml": update.FormatRoot(f.Root)} {
-		if err := os.WriteFile(filepath.Join(dir, "registry", name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 var settings = dp.Settings{Settings: party.Settings{Party: worldtest.DP}.WithDefaults(), SignatureDays: 7}
@@ -152,15 +138,19 @@ func TestR23ServeReadyMetricsStop(t *testing.T) {
 
 	f.Selfs[worldtest.DP].Endpoint = "https://" + l.Addr().String()
 	f.Record.Version++
-	publish(t, dir, f)
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	if _, err := d.Step(t.Context(), f.Now); err != nil {
+		t.Fatal(err)
+	}
+	set, err := os.ReadFile(filepath.Join(dir, "registry", "registry.set"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	snapshot := f.Snapshot()
 	c := pinned.NewClient(func() *registry.Snapshot { return snapshot }, nil, func() time.Time { return f.Now })
 	defer c.Close()
 	file, err := c.Get(t.Context(), worldtest.Party(t, worldtest.DP), wire.PathRegistry)
-	if err != nil || !bytes.Equal(file, f.File()) {
+	if err != nil || !bytes.Equal(file, set) {
 		t.Errorf("the registry it serves: %d bytes, %v", len(file), err)
 	}
 	get := func(path string) (int, string) {

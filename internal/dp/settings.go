@@ -84,7 +84,7 @@ type Options struct {
 
 // Open opens a DP from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() error, error) {
-	m, err := s.Open(dir, o.Now())
+	m, err := s.Open(ctx, dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("dp: %s: %w", SettingsFile, err)
 	}

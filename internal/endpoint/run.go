@@ -68,13 +68,13 @@ func ServeOperations(l net.Listener, ready func() error, metrics ...prometheus.C
 // Source is where a role has its registry from.
 type Source interface {
 	Snapshot() *registry.Snapshot
-	Step(now time.Time) (changed bool, err error)
+	Step(ctx context.Context, now time.Time) (changed bool, err error)
 }
 
 // Follow looks for a newer registry. Trouble is logged; what was known stays in
 // force until it expires.
 func Follow(ctx context.Context, s Source, now time.Time, log *slog.Logger) {
-	changed, err := s.Step(now)
+	changed, err := s.Step(ctx, now)
 	if err != nil {
 		log.WarnContext(ctx, "registry not taken over", slog.Any("error", err))
 	}

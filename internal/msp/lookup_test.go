@@ -187,7 +187,7 @@ func TestR14OwnOperatorsDPIsRefused(t *testing.T) {
 	s.Grant(worldtest.DP).Operator = s.Grant(worldtest.MSPA).Operator
 	s.Record.Version++
 	s.publish()
-	if _, err := s.source.Step(s.clock.now()); err != nil {
+	if _, err := s.source.Step(t.Context(), s.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.lookup(token, query(t, 1)); problem.KindOf(err) != problem.BothEnds {
@@ -214,7 +214,7 @@ func TestR14UnfitDPIsNotAsked(t *testing.T) {
 		bend(s)
 		s.Record.Version++
 		s.publish()
-		if _, err := s.source.Step(s.clock.now()); err != nil {
+		if _, err := s.source.Step(t.Context(), s.clock.now()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.lookup(token, query(t, 1)); problem.KindOf(err) != problem.Registry {

@@ -25,7 +25,7 @@
 //	keys/tls.pem       TLS identity
 //	keys/operator.pem  signs the self record
 //	keys/offer.key     recognises own offers
-//	registry/          registry.cose and root.toml
+//	registry/          registry.set, root.json and what is known
 package msp
 
 import (

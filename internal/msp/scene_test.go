@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -133,7 +132,7 @@ func newScene(t *testing.T) *scene {
 	}
 	s.publish()
 	var err error
-	if s.source, err = update.Open(filepath.Join(s.dir, "registry.cose"), s.Root, s.Now); err != nil {
+	if s.source, err = update.OpenFiles(filepath.Join(s.dir, "registry.set"), filepath.Join(s.dir, "root.json"), s.Now); err != nil {
 		t.Fatal(err)
 	}
 	if s.accounts, err = msp.OpenAccounts(filepath.Join(s.dir, "accounts.json")); err != nil {
@@ -155,9 +154,7 @@ func listen(t *testing.T) net.Listener {
 // publish writes the registry file as the record stands.
 func (s *scene) publish() {
 	s.T.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, "registry.cose"), s.File(), 0o600); err != nil {
-		s.T.Fatal(err)
-	}
+	s.WriteRegistry(s.dir)
 }
 
 func (s *scene) config() msp.Config {

@@ -77,7 +77,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() 
 	if err != nil {
 		return nil, nil, fmt.Errorf("msp: %s: dp: %w", SettingsFile, err)
 	}
-	in, err := s.Open(dir, o.Now())
+	in, err := s.Open(ctx, dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("msp: %s: %w", SettingsFile, err)
 	}

@@ -20,7 +20,6 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/world/worldtest"
 	"whither/problem"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -80,11 +79,8 @@ func folder(t *testing.T) (f *worldtest.Federation, dir string, id csi.ID, alice
 	pin := keys.TLS.Pin()
 	self := f.Selfs[worldtest.MSPA]
 	self.Pins, self.Endpoint, self.Keys[0].Public = [][]byte{pin[:]}, "https://"+l.Addr().String(), keys.Sign.Public()
-	if err := os.MkdirAll(filepath.Join(dir, "registry"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	for name, b := range map[string][]byte{
-		"registry/registry.cose": f.File(), "registry/root.toml": update.FormatRoot(f.Root),
 		msp.SettingsFile: []byte("party = \"" + worldtest.MSPA + "\"\ndp = \"" + worldtest.DP + "\"\nlisten = \"" + l.Addr().String() + "\"\noperations = \"127.0.0.1:0\"\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
@@ -205,7 +201,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, msp.ErrAccounts},
-		"no registry": {func(t *testing.T, dir string, _ *msp.Settings) { remove(t, dir, "registry/registry.cose") }, errAny},
+		"no registry": {func(t *testing.T, dir string, _ *msp.Settings) { remove(t, dir, "registry/registry.set") }, errAny},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, dir, _, _, s := folder(t)
@@ -256,7 +252,7 @@ func TestStepTakesOver(t *testing.T) {
 	if s.source.Snapshot().Version() != 2 || !strings.Contains(s.log.String(), "accounts taken over") {
 		t.Errorf("version %d, log %s", s.source.Snapshot().Version(), s.log)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "registry.cose"), []byte("bad"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "registry.set"), []byte("bad"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Step(t.Context(), s.clock.now()); err != nil || !strings.Contains(s.log.String(), "registry not taken over") {

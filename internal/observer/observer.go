@@ -64,7 +64,7 @@ var (
 type Registry interface {
 	Snapshot() *registry.Snapshot
 	File() []byte
-	Step(now time.Time) (changed bool, err error)
+	Step(ctx context.Context, now time.Time) (changed bool, err error)
 }
 
 // Config is all that an observer depends on.

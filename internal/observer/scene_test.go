@@ -50,7 +50,7 @@ func (s *source) Snapshot() *registry.Snapshot {
 }
 
 func (s *source) File() []byte                 { return s.file }
-func (s *source) Step(time.Time) (bool, error) { return false, nil }
+func (s *source) Step(context.Context, time.Time) (bool, error) { return false, nil }
 
 // scene is an observer in a small world.
 type scene struct {

@@ -3,15 +3,18 @@ package party
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 
+	"whither/internal/keyfile"
 	"whither/registry"
 	"whither/registry/update"
 )
@@ -25,9 +28,14 @@ type Settings struct {
 	Listen string `toml:"listen"`
 	// Operations is the address for health and metrics; empty: "127.0.0.1:9443".
 	Operations string `toml:"operations"`
-	// Registry and Root are files; empty: registry/registry.cose and registry/root.toml.
+	// Registry is where the federation publishes, an https URL, or a file with a
+	// set of what it publishes; empty: registry/registry.set. Root is the file with
+	// the first root.json, got by a way that is trusted; empty: registry/root.json.
 	Registry string `toml:"registry"`
 	Root     string `toml:"root"`
+	// RegistryCA is a file with the authorities that a publication's server has
+	// its certificate from, in PEM; empty: the system's.
+	RegistryCA string `toml:"registry_ca"`
 	// Store says where the daemon keeps what it must not forget.
 	Store StoreSettings `toml:"store"`
 }
@@ -45,8 +53,9 @@ func (s Settings) WithDefaults() Settings {
 		Party:      s.Party,
 		Listen:     cmp.Or(s.Listen, ":8443"),
 		Operations: cmp.Or(s.Operations, "127.0.0.1:9443"),
-		Registry:   cmp.Or(s.Registry, "registry/registry.cose"),
-		Root:       cmp.Or(s.Root, "registry/root.toml"),
+		Registry:   cmp.Or(s.Registry, "registry/registry.set"),
+		Root:       cmp.Or(s.Root, "registry/root.json"),
+		RegistryCA: s.RegistryCA,
 		Store:      s.Store,
 	}
 }
@@ -93,7 +102,7 @@ type Member struct {
 }
 
 // Open reads what every party's folder has.
-func (s Settings) Open(dir string, now time.Time) (Member, error) {
+func (s Settings) Open(ctx context.Context, dir string, now time.Time) (Member, error) {
 	var m Member
 	var err error
 	if m.ID, err = s.ID(); err != nil {
@@ -102,10 +111,34 @@ func (s Settings) Open(dir string, now time.Time) (Member, error) {
 	if m.Keys, err = Load(dir); err != nil {
 		return Member{}, err
 	}
-	if m.Registry, err = update.OpenFiles(In(dir, s.Registry), In(dir, s.Root), now); err != nil {
+	if m.Registry, err = s.Source(ctx, dir, now); err != nil {
 		return Member{}, err
 	}
 	return m, nil
+}
+
+// Source opens the registry of the settings. What is known of it is remembered
+// beside the root, in the file PARTY.known.
+func (s Settings) Source(ctx context.Context, dir string, now time.Time) (*update.Source, error) {
+	root, err := os.ReadFile(In(dir, s.Root))
+	if err != nil {
+		return nil, fmt.Errorf("root of the registry: %w", err)
+	}
+	o := update.Options{Root: root, State: filepath.Join(filepath.Dir(In(dir, s.Root)), s.Party+".known")}
+	if !strings.HasPrefix(s.Registry, "https:") {
+		o.File = In(dir, s.Registry)
+		return update.Open(ctx, o, now)
+	}
+	var authorities *x509.CertPool
+	if s.RegistryCA != "" {
+		if authorities, err = keyfile.Roots(In(dir, s.RegistryCA)); err != nil {
+			return nil, err
+		}
+	}
+	if o.Fetch, err = update.Server(s.Registry, authorities); err != nil {
+		return nil, err
+	}
+	return update.Open(ctx, o, now)
 }
 
 // Socket is an address to listen on and the setting that it comes from.

@@ -3,8 +3,8 @@
 // that were interrupted. It is the folder of whither's --dir.
 //
 //	client.toml        settings (see Settings)
-//	registry.cose      the federation, as this person knows it
-//	root.toml          who may sign it
+//	registry.set       the federation, as this person knows it
+//	root.json          who may sign it
 //	keys/holder.pem    her key; whoever has it is her
 //	keys/*.token       tokens of her accounts
 //	mappings/ID.json   her mappings and their raw evidence
@@ -15,7 +15,6 @@
 package person
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,7 +87,11 @@ func Open(dir string, now func() time.Time) (*Folder, error) {
 	if unknown := md.Undecoded(); len(unknown) > 0 {
 		return nil, fmt.Errorf("client.toml: unknown key %s", unknown[0])
 	}
-	f.source, err = update.OpenFiles(f.Path("registry.cose"), f.Path("root.toml"), now())
+	root, err := os.ReadFile(f.Path("root.json"))
+	if err != nil {
+		return nil, err
+	}
+	f.source, err = update.Open(context.Background(), update.Options{Root: root, State: f.Path("registry.known"), File: f.Path("registry.set")}, now())
 	if err != nil {
 		return nil, err
 	}
@@ -114,33 +117,10 @@ func (f *Folder) Client(ctx context.Context, from registry.PartyID) (*client.Cli
 	if err != nil {
 		return c, nil //nolint:nilerr // the registry at hand is good until it expires; the command itself will meet the trouble
 	}
-	if bytes.Equal(b, f.source.File()) {
-		return c, nil
-	}
-	if err := f.takeOver(b); err != nil {
+	if _, err := f.source.Take(b, f.now()); err != nil {
 		return nil, fmt.Errorf("the registry that %s serves: %w", from, err)
 	}
 	return c, nil
-}
-
-// takeOver verifies a fetched registry before it replaces the one at hand.
-func (f *Folder) takeOver(b []byte) error {
-	fresh := f.Path("registry.cose.new")
-	if err := WriteFile(fresh, b); err != nil {
-		return err
-	}
-	source, err := update.OpenFiles(fresh, f.Path("root.toml"), f.now())
-	if err != nil {
-		return errors.Join(err, os.Remove(fresh))
-	}
-	if err := source.Snapshot().Succeeds(f.source.Snapshot()); err != nil {
-		return errors.Join(err, os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, f.Path("registry.cose")); err != nil {
-		return err
-	}
-	_, err = f.source.Step(f.now())
-	return err
 }
 
 // WriteFile writes a file that only the person can read, whole or not at all.

@@ -13,7 +13,6 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/problem"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -21,8 +20,9 @@ import (
 func folder(t *testing.T, settings string) (*person.Folder, *worldtest.Federation, error) {
 	t.Helper()
 	dir, f := t.TempDir(), worldtest.New(t)
+	f.WriteRegistry(dir)
 	for name, b := range map[string][]byte{
-		"client.toml": []byte(settings), "registry.cose": f.File(), "root.toml": update.FormatRoot(f.Root),
+		"client.toml":                    []byte(settings),
 		filepath.Join("keys", "a.token"): []byte("secret\n"),
 	} {
 		if err := person.WriteFile(filepath.Join(dir, name), b); err != nil {

@@ -69,7 +69,7 @@ func (s *source) File() []byte {
 	return s.file
 }
 
-func (s *source) Step(time.Time) (bool, error) { return false, nil }
+func (s *source) Step(context.Context, time.Time) (bool, error) { return false, nil }
 
 // federation is two provers on real sockets in a small world of mail.
 type federation struct {

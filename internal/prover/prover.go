@@ -88,7 +88,7 @@ const Life = 24 * time.Hour
 type Registry interface {
 	Snapshot() *registry.Snapshot
 	File() []byte
-	Step(now time.Time) (changed bool, err error)
+	Step(ctx context.Context, now time.Time) (changed bool, err error)
 }
 
 // Config is all that a prover depends on.

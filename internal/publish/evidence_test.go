@@ -16,7 +16,7 @@ import (
 // registry, in its order.
 func TestEvidenceByHand(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "federation")
-	if err := publish.Init(dir, "federation.example"); err != nil {
+	if err := publish.Init(dir, "federation.example", publish.Count{Keys: 1, Threshold: 1}, publish.Count{Keys: 1, Threshold: 1}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, dir, "dp.example", registry.RoleDP)
@@ -71,7 +71,7 @@ prefixes = ["49", "41"]
 		"issuer over plain HTTP":  "[[issuer]]\nurl = \"http://id.example.org\"\nclients = [\"a\"]\ndomains = [\"example.org\"]\n",
 		"issuer for nobody":       "[[issuer]]\nurl = \"https://id.example.org\"\nclients = [\"a\"]\n",
 		"no such file":            "[[mail_authority]]\ncertificates = \"nothing.pem\"\n",
-		"no certificate":          "[[mail_authority]]\ncertificates = \"root.toml\"\n",
+		"no certificate":          "[[mail_authority]]\ncertificates = \"root.json\"\n",
 		"an unknown key":          "[[mail_authority]]\ncertificates = \"mail.pem\"\nname = \"x\"\n",
 		"a root twice":            "[[mail_authority]]\ncertificates = \"mail.pem\"\n[[mail_authority]]\ncertificates = \"mail.pem\"\n",
 	} {

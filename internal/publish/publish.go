@@ -2,12 +2,15 @@
 // applications, and an application out of a party's folder. It works on files,
 // for operators who sign by hand:
 //
-//	FEDERATION/federation.toml      name, days that a registry is good, what evidence counts
-//	FEDERATION/root.pem             signs; keep it offline
-//	FEDERATION/root.toml            who may sign; everybody gets this
+//	FEDERATION/federation.toml        name, who signs how many, what evidence counts
+//	FEDERATION/keys/root-N.pem        say who signs; keep them offline and apart
+//	FEDERATION/keys/federation-N.pem  sign the grants
+//	FEDERATION/keys/publication.pem   signs the timestamp, the snapshot and what members say
 //	FEDERATION/members/ID/grant.toml  what the federation grants
 //	FEDERATION/members/ID/self.cose   what the member says of itself
-//	FEDERATION/registry.cose        the result, for everybody
+//	FEDERATION/public/                the TUF repository, for any web server
+//	FEDERATION/root.json              who may sign; everybody gets this, once, by a way that he trusts
+//	FEDERATION/registry.set           the result as one file, for whoever is not reached by the server
 //
 // A member's application is the two files of its folder, as [Apply] writes
 // them; what it asks for in grant.toml is the federation's to change.
@@ -15,13 +18,14 @@ package publish
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -30,7 +34,8 @@ import (
 	"whither/internal/party"
 	"whither/key"
 	"whither/registry"
-	"whither/registry/update"
+	"whither/registry/repository"
+	"whither/registry/tuf"
 )
 
 // Errors.
@@ -42,9 +47,10 @@ var (
 // The files of a federation's and an application's folder.
 const (
 	FederationFile = "federation.toml"
-	RootKeyFile    = "root.pem"
-	RootFile       = "root.toml"
-	RegistryFile   = "registry.cose"
+	KeysFolder     = "keys"
+	PublicFolder   = "public"
+	RootFile       = "root.json"
+	RegistryFile   = "registry.set"
 	MembersFolder  = "members"
 	GrantFile      = "grant.toml"
 	SelfFile       = "self.cose"
@@ -54,8 +60,13 @@ const (
 type Federation struct {
 	// Name is the federation's, a DNS name.
 	Name string `toml:"name"`
-	// Days is for how many days a signed registry is good.
-	Days int `toml:"days"`
+	// Roots and Signers are who says who signs, and who signs the grants.
+	Roots   Signers `toml:"roots"`
+	Signers Signers `toml:"signers"`
+	// Publication is the key that signs what is short-lived, base64url.
+	Publication string `toml:"publication"`
+	// Lives are for how many days what is signed is good.
+	Lives Lives `toml:"days"`
 	// Levels are the lowest levels of evidence that count, by kind of CSI.
 	Levels map[string]uint8 `toml:"levels"`
 	// Refused are kinds of evidence that do not count here, by name.
@@ -67,6 +78,21 @@ type Federation struct {
 	Carriers         []Anchors `toml:"carrier,omitempty"`
 	TokenAuthorities []Anchors `toml:"token_authority,omitempty"`
 	MailAuthorities  []Anchors `toml:"mail_authority,omitempty"`
+}
+
+// Signers are public keys (base64url of 32 bytes) and how many of them must sign.
+type Signers struct {
+	Threshold int      `toml:"threshold"`
+	Keys      []string `toml:"keys"`
+}
+
+// Lives is the table days.
+type Lives struct {
+	Root      int `toml:"root"`
+	Targets   int `toml:"targets"`
+	Selves    int `toml:"selves"`
+	Snapshot  int `toml:"snapshot"`
+	Timestamp int `toml:"timestamp"`
 }
 
 // Grant is grant.toml.
@@ -87,23 +113,141 @@ type Grant struct {
 	Since time.Time `toml:"since"`
 }
 
-// Init makes a federation's folder with a root key.
-func Init(dir, name string) error {
+// Count is how many keys there are and how many must sign.
+type Count struct{ Keys, Threshold int }
+
+// Init makes a federation's folder with all keys and the first root.json. It
+// publishes nothing yet.
+func Init(dir, name string, roots, signers Count, now time.Time) error {
 	if _, err := registry.ParsePartyID(name); err != nil {
 		return fmt.Errorf("publish: name of the federation: %w", err)
 	}
-	root, err := keyfile.MakeSigning(filepath.Join(dir, RootKeyFile))
+	f := Federation{
+		Name: name, Levels: map[string]uint8{"mailto": 4, "tel": 2, "acct": 3},
+		Lives: Lives{Root: 3650, Targets: 365, Selves: 365, Snapshot: 30, Timestamp: 30},
+	}
+	var keys repository.Keys
+	var err error
+	if keys.Roots, f.Roots, err = makeSigners(dir, "root", roots); err != nil {
+		return err
+	}
+	if keys.Federation, f.Signers, err = makeSigners(dir, "federation", signers); err != nil {
+		return err
+	}
+	if keys.Publication, err = keyfile.MakeSigning(keyPath(dir, "publication")); err != nil {
+		return err
+	}
+	f.Publication = base64.RawURLEncoding.EncodeToString(keys.Publication.Public().Bytes())
+	r, err := f.repository(dir)
 	if err != nil {
 		return err
 	}
-	f := Federation{Name: name, Days: 30, Levels: map[string]uint8{"mailto": 4, "tel": 2, "acct": 3}}
-	if err := writeTOML(filepath.Join(dir, FederationFile), f); err != nil {
+	root, err := r.Root(now, keys)
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, MembersFolder), 0o700); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	return write(filepath.Join(dir, RootFile), update.FormatRoot(registry.Root{Threshold: 1, Keys: []key.Public{root.Public()}}))
+	return errors.Join(write(filepath.Join(dir, RootFile), root), writeTOML(filepath.Join(dir, FederationFile), f))
+}
+
+func keyPath(dir, name string) string { return filepath.Join(dir, KeysFolder, name+".pem") }
+
+// makeSigners makes the keys of a role.
+func makeSigners(dir, role string, n Count) ([]key.Private, Signers, error) {
+	if n.Threshold < 1 || n.Threshold > n.Keys {
+		return nil, Signers{}, fmt.Errorf("publish: %d of %d %s keys must sign: want 1 to as many as there are", n.Threshold, n.Keys, role)
+	}
+	s := Signers{Threshold: n.Threshold}
+	var keys []key.Private
+	for i := range n.Keys {
+		k, err := keyfile.MakeSigning(keyPath(dir, fmt.Sprintf("%s-%d", role, i+1)))
+		if err != nil {
+			return nil, Signers{}, err
+		}
+		keys = append(keys, k)
+		s.Keys = append(s.Keys, base64.RawURLEncoding.EncodeToString(k.Public().Bytes()))
+	}
+	return keys, s, nil
+}
+
+// read returns the signers' keys.
+func (s Signers) read() (tuf.Signers, error) {
+	out := tuf.Signers{Threshold: s.Threshold}
+	for _, text := range s.Keys {
+		k, err := readKey(text)
+		if err != nil {
+			return tuf.Signers{}, err
+		}
+		out.Keys = append(out.Keys, k)
+	}
+	return out, nil
+}
+
+func readKey(text string) (key.Public, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return key.Public{}, fmt.Errorf("publish: a key is base64url of 32 bytes: %w", err)
+	}
+	return key.PublicFromBytes(raw)
+}
+
+// repository is the federation's publication.
+func (f Federation) repository(dir string) (repository.Repository, error) {
+	r := repository.Repository{Dir: filepath.Join(dir, PublicFolder)}
+	for _, l := range []struct {
+		days int
+		life *time.Duration
+	}{
+		{f.Lives.Root, &r.Lives.Root},
+		{f.Lives.Targets, &r.Lives.Targets},
+		{f.Lives.Selves, &r.Lives.Selves},
+		{f.Lives.Snapshot, &r.Lives.Snapshot},
+		{f.Lives.Timestamp, &r.Lives.Timestamp},
+	} {
+		if l.days < 1 || l.days > 3660 {
+			return r, fmt.Errorf("publish: %s: each of days is 1 to 3660", FederationFile)
+		}
+		*l.life = time.Duration(l.days) * 24 * time.Hour
+	}
+	var err error
+	if r.Authority.Root, err = f.Roots.read(); err != nil {
+		return r, err
+	}
+	if r.Authority.Federation, err = f.Signers.read(); err != nil {
+		return r, err
+	}
+	r.Authority.Publication, err = readKey(f.Publication)
+	return r, err
+}
+
+// atHand reads those of the keys that lie in the folder.
+func atHand(dir string) (repository.Keys, error) {
+	var k repository.Keys
+	files, err := filepath.Glob(keyPath(dir, "*"))
+	if err != nil {
+		return k, fmt.Errorf("publish: %w", err)
+	}
+	slices.Sort(files)
+	for _, file := range files {
+		private, err := keyfile.Signing(file)
+		if err != nil {
+			return k, err
+		}
+		switch name := filepath.Base(file); {
+		case strings.HasPrefix(name, "root-"):
+			k.Roots = append(k.Roots, private)
+		case strings.HasPrefix(name, "federation-"):
+			k.Federation = append(k.Federation, private)
+		case name == "publication.pem":
+			k.Publication = private
+		}
+	}
+	if k.Publication.IsZero() {
+		return k, fmt.Errorf("%w: %s", keyfile.ErrMissing, "publication.pem")
+	}
+	return k, nil
 }
 
 // Apply writes a party's application into its folder and returns the folder of
@@ -128,21 +272,18 @@ func Apply(dir string, id registry.PartyID, operator registry.Operator, role reg
 	return out, writeTOML(filepath.Join(out, GrantFile), g)
 }
 
-// Sign makes and signs the next version of a federation's registry from its
-// members' folders, and returns it verified.
+// Sign publishes what is new in the members' folders, and returns the registry
+// as everybody will read it.
 func Sign(dir string, now time.Time) (*registry.Snapshot, error) {
 	var f Federation
 	if err := readTOML(filepath.Join(dir, FederationFile), &f); err != nil {
 		return nil, err
 	}
-	if f.Days < 1 || f.Days > 366 {
-		return nil, fmt.Errorf("publish: %s: days is 1 to 366", FederationFile)
-	}
-	root, err := keyfile.Signing(filepath.Join(dir, RootKeyFile))
+	r, err := f.repository(dir)
 	if err != nil {
 		return nil, err
 	}
-	version, err := nextVersion(dir)
+	keys, err := atHand(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -150,43 +291,31 @@ func Sign(dir string, now time.Time) (*registry.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := registry.Record{
-		Version: version, Federation: f.Name, Issued: now, Expires: now.AddDate(0, 0, f.Days),
-		Policy: registry.Policy{Levels: f.Levels, Evidence: evidence},
-	}
-	if r.Parties, err = members(dir); err != nil {
+	record := registry.Record{Federation: f.Name, Policy: registry.Policy{Levels: f.Levels, Evidence: evidence}}
+	if record.Parties, err = members(dir); err != nil {
 		return nil, err
 	}
-	b, err := registry.Sign(r, root)
+	// A bad application stops here, before anything is published.
+	record.Issued, record.Expires = now, now.Add(time.Minute)
+	if _, err := registry.Assemble(record, [sha256.Size]byte{}, nil, now); err != nil {
+		return nil, err
+	}
+	if _, err := r.Publish(record, now, keys); err != nil {
+		return nil, err
+	}
+	root, err := os.ReadFile(filepath.Join(dir, RootFile))
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	known, err := tuf.Walk(root, tuf.Known{}, now, r.Read)
 	if err != nil {
 		return nil, err
 	}
-	// What is published is what verifies: a bad application stops here.
-	u, err := registry.Parse(b)
+	set, err := known.Set.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	s, err := u.Verify(registry.Root{Threshold: 1, Keys: []key.Public{root.Public()}}, now)
-	if err != nil {
-		return nil, err
-	}
-	return s, write(filepath.Join(dir, RegistryFile), b)
-}
-
-// nextVersion is one more than the last registry's.
-func nextVersion(dir string) (uint64, error) {
-	b, err := os.ReadFile(filepath.Join(dir, RegistryFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 1, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("publish: %w", err)
-	}
-	u, err := registry.Parse(b)
-	if err != nil {
-		return 0, fmt.Errorf("publish: the last %s: %w", RegistryFile, err)
-	}
-	return u.Version() + 1, nil
+	return known.Snapshot, write(filepath.Join(dir, RegistryFile), set)
 }
 
 // members reads the entries of all members, and gives an MSP that has none the
@@ -240,11 +369,7 @@ func (g *Grant) entry() (registry.Entry, error) {
 	if err != nil {
 		return registry.Entry{}, fmt.Errorf("%w: operator: %w", ErrGrant, err)
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(g.OperatorKey)
-	if err != nil {
-		return registry.Entry{}, fmt.Errorf("%w: operator_key", ErrGrant)
-	}
-	k, err := key.PublicFromBytes(raw)
+	k, err := readKey(g.OperatorKey)
 	if err != nil {
 		return registry.Entry{}, fmt.Errorf("%w: operator_key: %w", ErrGrant, err)
 	}

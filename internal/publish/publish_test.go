@@ -37,7 +37,7 @@ func apply(t *testing.T, federation, name string, role registry.Role) {
 
 func TestFederationByHand(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "federation")
-	if err := publish.Init(dir, "federation.example"); err != nil {
+	if err := publish.Init(dir, "federation.example", publish.Count{Keys: 3, Threshold: 2}, publish.Count{Keys: 1, Threshold: 1}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := publish.Sign(dir, time.Now()); !errors.Is(err, publish.ErrEmpty) {
@@ -75,7 +75,7 @@ func TestBadApplicationsAreNotPublished(t *testing.T) {
 		"state":       func(g string) string { return strings.Replace(g, `"active"`, `"fine"`, 1) },
 	} {
 		dir := filepath.Join(t.TempDir(), "federation")
-		if err := publish.Init(dir, "federation.example"); err != nil {
+		if err := publish.Init(dir, "federation.example", publish.Count{Keys: 3, Threshold: 2}, publish.Count{Keys: 1, Threshold: 1}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		apply(t, dir, "dp.example", registry.RoleDP)

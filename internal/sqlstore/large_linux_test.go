@@ -106,9 +106,8 @@ func newLarge(t *testing.T, rows int) *bigDP {
 	pin, askerPin := own.Pin(), asker.Pin()
 	f.Selfs[worldtest.DP].Endpoint, f.Selfs[worldtest.DP].Pins = "https://"+listener.Addr().String(), [][]byte{pin[:]}
 	f.Selfs[worldtest.MSPA].Pins = [][]byte{askerPin[:]}
-	registryFile := filepath.Join(dir, "registry.cose")
-	must(os.WriteFile(registryFile, f.File(), 0o600))
-	source, err := update.Open(registryFile, f.Root, f.Now)
+	f.WriteRegistry(dir)
+	source, err := update.OpenFiles(filepath.Join(dir, "registry.set"), filepath.Join(dir, "root.json"), f.Now)
 	must(err)
 	keys, options := newKeys(t), sqlstore.Options{Path: l.path}
 	options.Keys = keys

@@ -200,7 +200,7 @@ func (w *World) Settle(ctx context.Context, p Person, msps ...string) (dir strin
 		return "", err
 	}
 	// The endpoints are new at each start, so is the registry.
-	for from, to := range map[string]string{w.RegistryPath(): "registry.cose", w.RootPath(): "root.toml", w.authorities(): "authorities.pem"} {
+	for from, to := range map[string]string{w.RegistryPath(): "registry.set", w.RootPath(): "root.json", w.authorities(): "authorities.pem"} {
 		if err := copyFile(from, filepath.Join(dir, to)); err != nil {
 			return "", err
 		}

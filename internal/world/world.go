@@ -44,7 +44,8 @@ import (
 	"whither/internal/world/phonenet"
 	"whither/key"
 	"whither/registry"
-	"whither/registry/update"
+	tufrepo "whither/registry/repository"
+	"whither/registry/tuf"
 )
 
 // Names of the world's parties.
@@ -106,14 +107,15 @@ type World struct {
 	Carriers      *phonenet.Carriers
 	Desk          string // URL of the page with everybody's mailboxes and phones
 
-	config  Config
-	root    key.Private
-	dp      *dp.DP
-	provers []*daemon.Prover
-	watch   []*observer.Observer
-	msps    map[string]*msp.MSP
-	parties []*member
-	record  registry.Record
+	config      Config
+	root        key.Private
+	publication tufrepo.Repository
+	dp          *dp.DP
+	provers     []*daemon.Prover
+	watch       []*observer.Observer
+	msps        map[string]*msp.MSP
+	parties     []*member
+	record      registry.Record
 
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
@@ -239,7 +241,6 @@ func (w *World) SetStanding(party string, s registry.Standing) error {
 	for i := range w.record.Parties {
 		if g := &w.record.Parties[i].Grant; g.ID.String() == party {
 			g.Standing = s
-			w.record.Version++
 			return w.sign()
 		}
 	}
@@ -309,10 +310,10 @@ func (w *World) Path(parts ...string) string {
 }
 
 // RegistryPath and RootPath are the federation's files.
-func (w *World) RegistryPath() string { return w.Path("registry", "registry.cose") }
+func (w *World) RegistryPath() string { return w.Path("registry", "registry.set") }
 
 // RootPath is the file with the registry's root.
-func (w *World) RootPath() string { return w.Path("registry", "root.toml") }
+func (w *World) RootPath() string { return w.Path("registry", "root.json") }
 
 // prepare makes or loads a party's folder and opens its listener.
 func (w *World) prepare(ctx context.Context, m *member) error {
@@ -335,7 +336,7 @@ func (w *World) prepare(ctx context.Context, m *member) error {
 	return err
 }
 
-// publish signs the registry, with the endpoints of this start.
+// publish publishes the registry, with the endpoints of this start.
 func (w *World) publish() error {
 	now := w.config.Now()
 	root, err := keyfile.Signing(w.Path("registry", "root.pem"))
@@ -345,12 +346,13 @@ func (w *World) publish() error {
 	if err != nil {
 		return err
 	}
-	w.root = root
-	w.record = registry.Record{
-		// Later starts get later versions, so that nobody refuses them as a rollback.
-		Version: uint64(now.UnixMilli()), Federation: "federation.example", Issued: now, Expires: now.AddDate(0, 0, 30),
-		Policy: w.policy(),
+	one := tuf.Signers{Threshold: 1, Keys: []key.Public{root.Public()}}
+	w.publication = tufrepo.Repository{
+		Dir: w.Path("registry", "public"), Authority: tuf.Authority{Root: one, Federation: one, Publication: root.Public()},
+		Lives: tufrepo.ByHand(), Bins: 2,
 	}
+	w.root = root
+	w.record = registry.Record{Federation: "federation.example", Policy: w.policy()}
 	since := now.Add(-time.Hour)
 	for _, m := range w.parties {
 		e, err := m.entry(since, now)
@@ -366,19 +368,31 @@ func (w *World) publish() error {
 		}
 		w.record.Parties = append(w.record.Parties, e)
 	}
-	if err := os.WriteFile(w.RootPath(), update.FormatRoot(registry.Root{Threshold: 1, Keys: []key.Public{root.Public()}}), 0o600); err != nil {
-		return err
-	}
 	return w.sign()
 }
 
-// sign writes the record as it stands.
+// sign publishes the record as it stands.
 func (w *World) sign() error {
-	b, err := registry.Sign(w.record, w.root)
+	now, keys := w.config.Now(), tufrepo.Keys{Roots: []key.Private{w.root}, Federation: []key.Private{w.root}, Publication: w.root}
+	root, err := w.publication.First()
+	if errors.Is(err, tuf.ErrAbsent) {
+		root, err = w.publication.Root(now, keys)
+	}
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(w.RegistryPath(), b, 0o600)
+	if _, err := w.publication.Publish(w.record, now, keys); err != nil {
+		return err
+	}
+	known, err := tuf.Walk(root, tuf.Known{}, now, w.publication.Read)
+	if err != nil {
+		return err
+	}
+	set, err := known.Set.Marshal()
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(w.RootPath(), root, 0o600), os.WriteFile(w.RegistryPath(), set, 0o600))
 }
 
 // entry is a party's grant and self record.

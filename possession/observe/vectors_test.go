@@ -20,7 +20,6 @@ import (
 
 	"whither/possession/observe"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 var rewrite = flag.Bool("update", false, "rewrite the vectors")
@@ -137,7 +136,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 func compose(t *testing.T) map[string][]byte {
 	t.Helper()
 	base := newScene(t)
-	files := map[string][]byte{"root.toml": update.FormatRoot(base.Root), "registry/members.cose": base.File()}
+	files := map[string][]byte{"registry/members.cbor": base.File()}
 	into := map[string]*vectorFile{}
 	for _, name := range []string{"accept.json", "reject.json"} {
 		into[name] = &vectorFile{Spec: "docs/spec/observation.md", Version: 1}
@@ -151,7 +150,7 @@ func compose(t *testing.T) map[string][]byte {
 			v.Witnessed = s.q.Witnessed.Unix()
 		}
 		file := s.File()
-		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-") + ".cose"
+		v.Registry = "registry/" + strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-") + ".cbor"
 		for _, other := range slices.Sorted(maps.Keys(files)) {
 			if bytes.Equal(files[other], file) { // made for a case before
 				v.Registry = other
@@ -270,16 +269,12 @@ func (v vector) question(t testing.TB) (*registry.Snapshot, observe.Question) {
 		}
 		return b
 	}
-	root, err := update.ParseRoot(read("root.toml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := registry.Parse(read(v.Registry))
+	r, digest, err := registry.ParseRecord(read(v.Registry))
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := observe.Question{Now: time.Unix(v.Now, 0)}
-	s, err := u.Verify(root, q.Now)
+	s, err := registry.Assemble(r, digest, nil, q.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

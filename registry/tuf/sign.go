@@ -213,12 +213,3 @@ func StampFile(version int64, expires time.Time, snapshot Version) (Document, er
 
 // seconds is a time as TUF writes it.
 func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
-
-// rootVersion reads the version of a root.json; it verifies nothing.
-func rootVersion(b []byte) (int64, error) {
-	r, err := metadata.Root().FromBytes(b)
-	if err != nil {
-		return 0, err
-	}
-	return r.Signed.Version, nil
-}

@@ -4,8 +4,10 @@
 package cast
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +21,8 @@ import (
 	"whither/possession"
 	"whither/possession/observe"
 	"whither/registry"
+	"whither/registry/repository"
+	"whither/registry/tuf"
 	"whither/registry/update"
 )
 
@@ -141,18 +145,19 @@ func (f *Federation) join(name string, role registry.Role, bit *uint16) (*Party,
 	return p, err
 }
 
-// Root is who signs the registry.
-func (f *Federation) Root() registry.Root {
-	return registry.Root{Threshold: 1, Keys: []key.Public{f.root.Public()}}
-}
+// Files that Registry leaves in the folder.
+const (
+	SetFile  = "registry.set"
+	RootFile = "root.json"
+)
 
-// Registry writes, into a folder, a signed registry with the DP at an endpoint,
-// and opens it.
+// Registry publishes, in a folder, a registry with the DP at an endpoint, and
+// opens it.
 func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
 	since := f.Now.Add(-48 * time.Hour).Unix()
 	record := registry.Record{
-		Version: 1, Federation: "federation.example", Issued: f.Now.Add(-time.Hour), Expires: f.Now.AddDate(1, 0, 0),
-		Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 4}},
+		Federation: "federation.example",
+		Policy:     registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 4}},
 	}
 	provers := Provers()
 	for _, name := range []string{DP, MSP, Asker, provers[0], provers[1], Observer} {
@@ -174,15 +179,29 @@ func (f *Federation) Registry(dir, endpoint string) (*update.Source, error) {
 			Jurisdictions: []string{"CH"}, Standing: registry.Standing{State: registry.Active, Since: since},
 		}})
 	}
-	b, err := registry.Sign(record, f.root)
+	folder, err := os.MkdirTemp(dir, "public-")
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "registry.cose")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
+	one := tuf.Signers{Threshold: 1, Keys: []key.Public{f.root.Public()}}
+	public := repository.Repository{
+		Dir: folder, Authority: tuf.Authority{Root: one, Federation: one, Publication: f.root.Public()},
+		Lives: repository.ByHand(), Bins: 1,
+	}
+	keys := repository.Keys{Roots: []key.Private{f.root}, Federation: []key.Private{f.root}, Publication: f.root}
+	root, err := public.Root(f.Now, keys)
+	if err != nil {
 		return nil, err
 	}
-	return update.Open(path, f.Root(), f.Now)
+	if _, err := public.Publish(record, f.Now, keys); err != nil {
+		return nil, err
+	}
+	source, err := update.Open(context.Background(), update.Options{Root: root, Fetch: update.Folder(public.Dir)}, f.Now)
+	if err != nil {
+		return nil, err
+	}
+	return source, errors.Join(
+		os.WriteFile(filepath.Join(dir, SetFile), source.File(), 0o600), os.WriteFile(filepath.Join(dir, RootFile), root, 0o600))
 }
 
 // Person returns the CSI of the ith person.

@@ -21,7 +21,6 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/sqlstore"
 	"whither/registry"
-	"whither/registry/update"
 	"whither/wire"
 )
 
@@ -149,10 +148,8 @@ func (r *run) start(ctx context.Context, f *cast.Federation, dir, u string, i in
 		return nil, err
 	}
 	config := filepath.Join(dir, fmt.Sprintf("dp-%d.toml", i))
-	err = errors.Join(
-		os.WriteFile(filepath.Join(own, "root.toml"), update.FormatRoot(f.Root()), 0o600),
-		os.WriteFile(config, fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\nregistry = %q\nroot = %q\n[store]\nurl = %q\n",
-			cast.DP, address, filepath.Join(own, "registry.cose"), filepath.Join(own, "root.toml"), u), 0o600))
+	err = os.WriteFile(config, fmt.Appendf(nil, "party = %q\nlisten = %q\noperations = \"127.0.0.1:0\"\nregistry = %q\nroot = %q\n[store]\nurl = %q\n",
+		cast.DP, address, filepath.Join(own, cast.SetFile), filepath.Join(own, cast.RootFile), u), 0o600)
 	if err != nil {
 		return nil, err
 	}

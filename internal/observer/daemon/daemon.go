@@ -11,7 +11,7 @@
 //	keys/tls.pem       TLS identity in the federation
 //	keys/operator.pem  signs the self record
 //	keys/row.key       labels of rows
-//	registry/          registry.cose and root.toml
+//	registry/          registry.set, root.json and what is known
 package daemon
 
 import (
@@ -58,7 +58,7 @@ func MakeKeys(dir string, id registry.PartyID, now time.Time) error {
 
 // Open opens an observer from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*observer.Observer, func() error, error) {
-	member, err := s.Open(dir, o.Now())
+	member, err := s.Open(ctx, dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}

@@ -20,7 +20,6 @@ import (
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/registry"
-	"whither/registry/update"
 )
 
 const observerA = "observer-a.example"
@@ -67,25 +66,9 @@ func folder(t *testing.T) (path string, s daemon.Settings, dns *mailnet.DNS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := f.Grant(observerA)
-	grant.OperatorKey = keys.Operator.Public()
-	self, err := keys.Self(grant.ID, registry.RoleObserver, "https://127.0.0.1:8443", f.Now.Add(-time.Hour), f.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Record.Parties = []registry.Entry{{Grant: *grant, Self: self}}
-	file, err := registry.Sign(f.Record, worldtest.Key(t, "root"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "registry"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"registry.cose": file, "root.toml": update.FormatRoot(f.Root)} {
-		if err := os.WriteFile(filepath.Join(dir, "registry", name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	pin, self := keys.TLS.Pin(), f.Selfs[observerA]
+	self.Endpoint, self.Pins, self.Keys[0].Public = "https://127.0.0.1:8443", [][]byte{pin[:]}, keys.Sign.Public()
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	return path, s, dns
 }
 
@@ -133,7 +116,7 @@ func TestRunFromFolder(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	for name, file := range map[string]string{
 		"signing key": "keys/sign.pem", "TLS identity": "keys/tls.pem", "row key": "keys/row.key",
-		"registry": "registry/registry.cose", "root": "registry/root.toml",
+		"registry": "registry/registry.set", "root": "registry/root.json",
 	} {
 		t.Run("no "+name, func(t *testing.T) {
 			path, s, _ := folder(t)

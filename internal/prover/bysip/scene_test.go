@@ -88,7 +88,7 @@ func (s *scene) Snapshot() *registry.Snapshot {
 
 func (s *scene) File() []byte { return nil }
 
-func (s *scene) Step(time.Time) (bool, error) { return false, nil }
+func (s *scene) Step(context.Context, time.Time) (bool, error) { return false, nil }
 
 func (s *scene) clock() time.Time {
 	s.mu.Lock()

@@ -13,7 +13,7 @@
 //	keys/dkim.pem      signs challenges
 //	keys/mail.pem      certificate and key of the mail server
 //	keys/row.key       labels of rows
-//	registry/          registry.cose and root.toml
+//	registry/          registry.set, root.json and what is known
 //
 // The party's id is the domain of the mail, so its zone has what [Records]
 // lists.
@@ -130,7 +130,7 @@ type Prover struct {
 
 // Open opens a prover from its folder. The returned function closes its store.
 func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func() error, error) {
-	member, err := s.Open(dir, o.Now())
+	member, err := s.Open(ctx, dir, o.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("daemon: %s: %w", SettingsFile, err)
 	}

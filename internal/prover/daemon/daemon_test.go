@@ -19,8 +19,6 @@ import (
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/possession/stir/stirtest"
-	"whither/registry"
-	"whither/registry/update"
 )
 
 // folder makes the folder of a prover that a registry knows.
@@ -43,25 +41,9 @@ func folder(t *testing.T, text string) (dir string, s daemon.Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant := f.Grant(worldtest.ProverA)
-	grant.OperatorKey = keys.Operator.Public()
-	self, err := keys.Self(grant.ID, registry.RoleProver, "https://127.0.0.1:8443", f.Now.Add(-time.Hour), f.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Record.Parties = []registry.Entry{{Grant: *grant, Self: self}}
-	file, err := registry.Sign(f.Record, worldtest.Key(t, "root"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "registry"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{"registry.cose": file, "root.toml": update.FormatRoot(f.Root)} {
-		if err := os.WriteFile(filepath.Join(dir, "registry", name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	pin, self := keys.TLS.Pin(), f.Selfs[worldtest.ProverA]
+	self.Endpoint, self.Pins, self.Keys[0].Public = "https://127.0.0.1:8443", [][]byte{pin[:]}, keys.Sign.Public()
+	f.WriteRegistry(filepath.Join(dir, "registry"))
 	return dir, s
 }
 
@@ -163,7 +145,7 @@ func TestWorld(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	for name, file := range map[string]string{
 		"signing key": "keys/sign.pem", "TLS identity": "keys/tls.pem", "DKIM key": "keys/dkim.pem", "certificate": "keys/mail.pem",
-		"row key": "keys/row.key", "registry": "registry/registry.cose", "root": "registry/root.toml",
+		"row key": "keys/row.key", "registry": "registry/registry.set", "root": "registry/root.json",
 	} {
 		t.Run("no "+name, func(t *testing.T) {
 			dir, s := folder(t, minimal)

@@ -9,6 +9,9 @@ package worldtest
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,6 +20,8 @@ import (
 	"whither/mapping"
 	"whither/possession"
 	"whither/registry"
+	"whither/registry/repository"
+	"whither/registry/tuf"
 )
 
 // Names of the parties that New makes. The operator of X.example is op-X.example.
@@ -34,7 +39,8 @@ type Federation struct {
 	Now    time.Time
 	Record registry.Record // Parties[i].Self is filled by Snapshot
 	Selfs  map[string]*registry.Self
-	Root   registry.Root
+
+	public string // where Set publishes
 }
 
 // New makes a federation of a DP, two MSPs and two provers.
@@ -47,7 +53,6 @@ func New(t testing.TB) *Federation {
 			Version: 1, Federation: "federation.example", Issued: now.Add(-time.Hour), Expires: now.Add(10 * 365 * 24 * time.Hour),
 			Policy: registry.Policy{Levels: map[string]uint8{"mailto": 4, "tel": 2}},
 		},
-		Root: registry.Root{Threshold: 1, Keys: []key.Public{Key(t, "root").Public()}},
 	}
 	f.Add(DP, registry.RoleDP, nil)
 	for i, name := range []string{MSPA, MSPB} {
@@ -122,8 +127,8 @@ func (f *Federation) Grant(name string) *registry.Grant {
 	return nil
 }
 
-// File signs the record as it stands.
-func (f *Federation) File() []byte {
+// Signed fills in the self records and returns the record as it stands.
+func (f *Federation) Signed() registry.Record {
 	f.T.Helper()
 	for i := range f.Record.Parties {
 		e := &f.Record.Parties[i]
@@ -132,25 +137,106 @@ func (f *Federation) File() []byte {
 			f.T.Fatal(err)
 		}
 	}
-	b, err := registry.Sign(f.Record, Key(f.T, "root"))
+	return f.Record
+}
+
+// File returns the record as it stands, in bytes.
+func (f *Federation) File() []byte {
+	f.T.Helper()
+	b, err := f.Signed().Marshal()
 	if err != nil {
 		f.T.Fatal(err)
 	}
 	return b
 }
 
-// Snapshot signs, parses and verifies the record as it stands.
+// Snapshot assembles the record as it stands; once it is published, it is what
+// others will read.
 func (f *Federation) Snapshot() *registry.Snapshot {
 	f.T.Helper()
-	u, err := registry.Parse(f.File())
+	if f.public != "" {
+		return f.published().Snapshot
+	}
+	r, digest, err := registry.ParseRecord(f.File())
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	s, err := u.Verify(f.Root, f.Now)
+	s, err := registry.Assemble(r, digest, nil, f.Now)
 	if err != nil {
 		f.T.Fatal(err)
 	}
 	return s
+}
+
+// Publish publishes the record as it stands, now, as a TUF repository in a
+// folder, and returns its first root.json. It may be called again.
+func (f *Federation) Publish(dir string) (root []byte) {
+	f.T.Helper()
+	k := Key(f.T, "root")
+	one := tuf.Signers{Threshold: 1, Keys: []key.Public{k.Public()}}
+	r := repository.Repository{
+		Dir: dir, Authority: tuf.Authority{Root: one, Federation: one, Publication: k.Public()}, Lives: lives(f.Record.Version), Bins: 2,
+	}
+	keys := repository.Keys{Roots: []key.Private{k}, Federation: []key.Private{k}, Publication: k}
+	root, err := r.Read("1.root.json", registry.MaxSize)
+	if errors.Is(err, tuf.ErrAbsent) {
+		root, err = r.Root(f.Now, keys)
+	}
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	if _, err := r.Publish(f.Signed(), f.Now, keys); err != nil {
+		f.T.Fatal(err)
+	}
+	return root
+}
+
+// lives are so long that a test may jump for a year. The snapshot's is four
+// times as long with each version of the record: the one before has less than
+// half of that left, so a record that counts up is published anew even if
+// nothing else in it changed.
+func lives(version uint64) repository.Lives {
+	const year = 365 * 24 * time.Hour
+	return repository.Lives{Root: 10 * year, Targets: 10 * year, Selves: 10 * year, Snapshot: 2 * year << (2 * (version - 1)), Timestamp: 10 * year}
+}
+
+// Set publishes the record as it stands, in a folder of its own, and returns
+// what others are handed: the root, and the set. It may be called again; what
+// changed has the next version then.
+func (f *Federation) Set() (root, set []byte) {
+	f.T.Helper()
+	if f.public == "" {
+		f.public = f.T.TempDir()
+	}
+	known := f.published()
+	root, err := repository.Repository{Dir: f.public}.First()
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	if set, err = known.Set.Marshal(); err != nil {
+		f.T.Fatal(err)
+	}
+	return root, set
+}
+
+// published publishes the record as it stands and reads it.
+func (f *Federation) published() tuf.Known {
+	f.T.Helper()
+	known, err := tuf.Walk(f.Publish(f.public), tuf.Known{}, f.Now, repository.ReadFolder(f.public))
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return known
+}
+
+// WriteRegistry writes what Set returns into a folder, under the names that
+// parties and people use.
+func (f *Federation) WriteRegistry(dir string) {
+	f.T.Helper()
+	root, set := f.Set()
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "root.json"), root, 0o600), os.WriteFile(filepath.Join(dir, "registry.set"), set, 0o600)); err != nil {
+		f.T.Fatal(err)
+	}
 }
 
 // Receipt is a prover's receipt about a mail reply, good unless bent.

@@ -67,7 +67,8 @@ type Stage struct {
 	// as the last of them one that is not.
 	Provers []string
 
-	file     []byte
+	root     []byte // root.json
+	set      []byte // of the registry, as others are handed it
 	store    *sqlstore.Directory
 	victims  map[csi.Scheme][States]Victim
 	keys     map[string]key.Private
@@ -112,7 +113,8 @@ func New(f *worldtest.Federation) (*Stage, error) {
 		return nil, err
 	}
 	f.Grant(SisterOfProver).Operator = f.Grant(w.Provers[0]).Operator
-	w.file, w.Registry = f.File(), f.Snapshot()
+	w.root, w.set = f.Set()
+	w.Registry = f.Snapshot()
 	if err := w.openDP(); err != nil {
 		return nil, err
 	}
@@ -386,11 +388,11 @@ func (w *Stage) Believes(b mapping.Bundle) (mapping.Verified, error) {
 // exported is what somebody else's client does with what it is handed: the mapping
 // and the registry's file, verified offline against the root.
 func (w *Stage) exported(b mapping.Bundle) error {
-	file, err := client.Export{Bundle: wire.BundleOf(b), Registry: w.file}.Encode()
+	file, err := client.Export{Bundle: wire.BundleOf(b), Registry: w.set}.Encode()
 	if err != nil {
 		return err
 	}
-	_, _, err = client.VerifyExport(file, w.Root, w.Now)
+	_, _, err = client.VerifyExport(file, w.root, w.Now)
 	return err
 }
 
@@ -420,15 +422,16 @@ func (w *Stage) Restore(v Victim) error {
 // Expel gives everybody a registry in which the provers have been put out since
 // yesterday, until undo is called.
 func (w *Stage) Expel() (undo func()) {
-	file, snapshot := w.file, w.Registry
+	set, snapshot := w.set, w.Registry
 	for _, name := range w.Provers {
 		w.Grant(name).Standing = registry.Standing{State: registry.Expelled, Since: w.Now.Add(-day).Unix()}
 	}
-	w.file, w.Registry = w.File(), w.Snapshot()
+	_, w.set = w.Set()
+	w.Registry = w.Snapshot()
 	return func() {
 		for _, name := range w.Provers {
 			w.Grant(name).Standing = registry.Standing{State: registry.Active, Since: w.Now.Add(-400 * day).Unix()}
 		}
-		w.file, w.Registry = file, snapshot
+		w.set, w.Registry = set, snapshot
 	}
 }
