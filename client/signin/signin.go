@@ -152,7 +152,7 @@ func wait(ctx context.Context, l net.Listener, state string, show func(context.C
 		if server.Shutdown(last) != nil {
 			_ = server.Close()
 		}
-		<-ended
+		_ = <-ended // that it was shut down
 	}()
 	if err := show(ctx); err != nil {
 		return nil, err
