@@ -154,6 +154,9 @@ func (c *Carriers) Add(name, code string, prefixes ...string) (*Carrier, error) 
 	return one, nil
 }
 
+// Of returns the carrier of a number that a phone has.
+func (c *Carriers) Of(number string) (*Carrier, error) { return c.network.of(number) }
+
 func (c *Carriers) close() error {
 	err := c.server.Close()
 	if served := <-c.done; !errors.Is(served, http.ErrServerClosed) {
