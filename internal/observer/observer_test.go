@@ -416,3 +416,19 @@ func TestEveryErrorHasAKind(t *testing.T) {
 		t.Error("an unknown error has a kind, or a known one has none")
 	}
 }
+
+// BenchmarkKeys is one question: a look over UDP, a durable write, a signature.
+func BenchmarkKeys(b *testing.B) {
+	s := newScene(b, func(c *observer.Config) { c.Bounds = observer.Bounds{PerParty: 1, People: 1 << 30, Places: 1 << 20} })
+	s.publish("s1", "one")
+	body, err := wire.Encode(wire.TypeCBOR, dkimKey("s1"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := s.send(http.MethodPost, wire.PathKeys, body); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+}

@@ -49,7 +49,7 @@ func (s *source) Snapshot() *registry.Snapshot {
 	return s.snapshot
 }
 
-func (s *source) File() []byte                 { return s.file }
+func (s *source) File() []byte                                  { return s.file }
 func (s *source) Step(context.Context, time.Time) (bool, error) { return false, nil }
 
 // scene is an observer in a small world.
