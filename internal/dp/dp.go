@@ -48,6 +48,9 @@ type Config struct {
 	SignatureLife time.Duration
 	// Demands on evidence beyond the federation's.
 	Demands possession.Demands
+	// Grace is for how long nobody may have seen this DP at work before holds
+	// stand still; zero: 15 minutes.
+	Grace time.Duration
 	// Tick is how often due work is looked for; zero: a minute.
 	Tick time.Duration
 	Now  func() time.Time
@@ -60,6 +63,7 @@ type Config struct {
 type DP struct {
 	config    Config
 	directory *directory.Directory
+	teller    *teller
 	handler   http.Handler
 	metrics   *metrics
 }
@@ -76,9 +80,13 @@ func New(c Config) (*DP, error) {
 	if !ok || signer.Party.ID != c.Party || signer.Key.Role != registry.RoleDP {
 		return nil, fmt.Errorf("dp: the registry does not list this signing key for %s in the role dp; publish the self record first", c.Party)
 	}
+	t := &teller{
+		party: c.Party, snapshot: c.Registry.Snapshot, now: c.Now, parties: pinned.NewClient(c.Registry.Snapshot, c.TLS, c.Now),
+	}
 	d, err := directory.New(directory.Config{
 		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers), Store: c.Store,
 		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife, Demands: c.Demands,
+		Teller: t, Grace: c.Grace,
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +94,7 @@ func New(c Config) (*DP, error) {
 	m := newMetrics(c.Registry, c.Now)
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: kindOf, Observe: m.answers.Observe}
 	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now)
-	return &DP{config: c, directory: d, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
+	return &DP{config: c, directory: d, teller: t, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
 }
 
 // kindOf adds to the server's kinds what only the store's engine knows: that it
@@ -103,6 +111,7 @@ func kindOf(err error) problem.Kind {
 // Serve answers on l, and operations on ops unless it is nil, and does due
 // work, until ctx ends; then it finishes the requests under way.
 func (d *DP) Serve(ctx context.Context, l, ops net.Listener) error {
+	defer d.teller.parties.Close()
 	parts := []endpoint.Part{
 		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l, pinned.ServerConfig(d.config.TLS, d.config.Now), d.handler)
@@ -154,11 +163,34 @@ func (d *DP) Pass(ctx context.Context) (directory.Work, error) {
 	}
 }
 
-// Step does a part of what is due: a newer registry, renewals, the sweep. It
-// returns soon, and says whether there is more.
+// Step does a part of what is due: a newer registry, claims and notices,
+// renewals, the sweep. It returns soon, and says whether there is more.
 func (d *DP) Step(ctx context.Context, now time.Time) (directory.Work, error) {
 	endpoint.Follow(ctx, d.config.Registry, now, d.config.Log)
+	more, err := d.stepCases(ctx, now)
+	if err != nil {
+		return directory.Work{}, err
+	}
 	w, err := d.directory.Step(ctx, now)
+	w.More = w.More || more
 	d.metrics.work(w)
 	return w, err
+}
+
+// stepCases moves the served clock and brings some claims up to date.
+func (d *DP) stepCases(ctx context.Context, now time.Time) (bool, error) {
+	disputed, err := d.directory.Disputed(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := d.directory.Beat(ctx, disputed && !d.teller.reachable(ctx), now); err != nil || !disputed {
+		return false, err
+	}
+	n, more, err := d.directory.StepCases(ctx, now)
+	d.metrics.due.WithLabelValues("claims_and_notices").Add(float64(n))
+	if err != nil && ctx.Err() == nil { // what fails comes again, and keeps nobody waiting
+		d.config.Log.WarnContext(ctx, "claims or notices not brought up to date", slog.Any("error", err))
+		err = nil
+	}
+	return more, err
 }

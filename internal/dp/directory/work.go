@@ -93,6 +93,18 @@ func (d *Directory) Beat(ctx context.Context, stopped bool, now time.Time) error
 	return nil
 }
 
+// Disputed reports whether anybody claims a CSI, or did of late, or is to be
+// told something. If not, nothing is due but what mappings need.
+func (d *Directory) Disputed(ctx context.Context) (bool, error) {
+	for _, kind := range []RecordKind{docket.RecordClaim, docket.RecordNotice} {
+		some, err := d.Store.Records(ctx, kind, RecordID{}, 1)
+		if err != nil || len(some) > 0 {
+			return len(some) > 0, err
+		}
+	}
+	return false, nil
+}
+
 // dueBatch is how many records one step looks at.
 const dueBatch = 16
 
