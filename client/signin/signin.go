@@ -144,15 +144,18 @@ func wait(ctx context.Context, l net.Listener, state string, show func(context.C
 		Handler: handler(l.Addr().String(), state, came), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		MaxHeaderBytes: 16 << 10,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // it says that it was shut down; when it fails, nobody comes back
+	}()
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdown)
 		defer cancel()
 		if server.Shutdown(last) != nil {
 			_ = server.Close()
 		}
-		_ = <-ended // that it was shut down
+		<-ended
 	}()
 	if err := show(ctx); err != nil {
 		return nil, err
