@@ -256,7 +256,12 @@ func (e evidence) pairLevel(first, other vouched) Level {
 		return Level1 // an artefact has one form: one of the two is wrong
 	case !oneKey && first.rule.published == 0:
 		return Level1 // the key is in the artefact: one of the two is wrong
-	case !oneKey, other.rule.unseen && !e.seenBeside(first):
+	case other.rule.unseen && (!oneKey || !e.seenBeside(first)):
+		// That it is a key of the CSIP's, or that the artefact verified under one, is
+		// the first one's word alone: who is handed an artefact and a key of his own
+		// making finds both in order.
+		return Level1
+	case !oneKey:
 		// Whoever keeps old keys could have made the artefact.
 		return min(pair, Level2)
 	}

@@ -347,7 +347,10 @@ func (f family) want(a, b statement, set []statement) possession.Level {
 			}
 		}
 	}
-	if words < 2 {
+	switch {
+	case words < 2 && b.kind == f.recheck:
+		return possession.Level1 // of the key, the first one's word alone
+	case words < 2:
 		return min(both, possession.Level2)
 	}
 	return both

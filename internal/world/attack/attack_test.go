@@ -103,6 +103,30 @@ func TestR05NoDPVouches(t *testing.T) {
 	}
 }
 
+// TestR05OneProverAndWhomItHandsAKey: an artefact and a key of one prover's making
+// become no second word by being judged once more, whatever is said beside them of
+// other keys.
+func TestR05OneProverAndWhomItHandsAKey(t *testing.T) {
+	trial, tried := attack.Trial{Stage: newStage(t)}, 0
+	for _, s := range attack.Strategies() {
+		if !strings.HasSuffix(s.Name, ", rechecked") {
+			continue
+		}
+		for _, owned := range []cast.Set{cast.Of(cast.ProverA), cast.Of(cast.DP, cast.ProverB, cast.MSP), cast.Of(cast.Archive, cast.ProverX), cast.Of(cast.DP, cast.ObserverA, cast.ObserverB)} {
+			o, err := trial.Try(s, owned)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tried++; o.Done {
+				t.Errorf("%s succeeds with: %s", owned, s)
+			}
+		}
+	}
+	if tried == 0 {
+		t.Fatal("nothing was tried")
+	}
+}
+
 // The marks around the tables in docs/trust.md.
 const (
 	page  = "../../../docs/trust.md"

@@ -45,6 +45,7 @@ func evidences() []evidence {
 			get: func(a *Adversary) ([][]byte, error) { return a.vouched(f) },
 		})
 	}
+	out = append(out, rechecked()...)
 	return append(out, codes())
 }
 
@@ -151,10 +152,7 @@ func (a *Adversary) voucher(s shown, by cast.Party, kind possession.Kind) ([]byt
 			a.refused(err)
 			return nil, false
 		}
-		r = possession.Receipt{
-			Purpose: possession.PurposeEnrol, Subject: r.Subject, Kind: kind, Level: finding.Level, Artefact: sha256.Sum256(finding.Artefact),
-			KeySeen: finding.KeySeen, Evidence: a.w.Now, Signed: a.w.Now,
-		}
+		r = a.attest(finding, kind)
 	}
 	b, err := r.Sign(a.w.Key(a.hand.Names[by]))
 	return b, err == nil

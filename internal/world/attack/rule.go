@@ -46,6 +46,9 @@ func Exceptions() []Exception {
 	services := []cast.Set{cast.Of(cast.CodesA, cast.CodesB), cast.Of(cast.ProverA, cast.CodesB), cast.Of(cast.ProverB, cast.CodesA)}
 	lured := []cast.Set{cast.Of(cast.ProverX, cast.CodesA), cast.Of(cast.ProverX, cast.CodesB)}
 	misled := forge.Misled()
+	askers := []cast.Set{cast.Of(cast.ProverA), cast.Of(cast.ProverB), cast.Of(cast.ProverX)}
+	observers := []cast.Set{cast.Of(cast.ObserverA), cast.Of(cast.ObserverB)}
+	witnessed := append(cast.Cross(askers, observers), cast.Cross([]cast.Set{cast.Of(cast.DNSA), cast.Of(cast.DNSB)}, observers)...)
 	const held = "the true holder, who is held; "
 	const replaced = "askers who remember another holder's key; the true holder, who looks herself up; "
 	const receipts = "two signed receipts for what did not happen"
@@ -86,6 +89,13 @@ func Exceptions() []Exception {
 			"the same, with an MSP", "pass for its holder", held + "likewise", cast.Cross(misled, anyMSP), effects(stage.Unlisted, steal, mailto),
 		}, {
 			"the same, with the DP", "block any mail address", replaced + "likewise", with(cast.DP, misled), effects(stage.Listed, block, mailto),
+		}, {
+			"an observer, with a prover of another operator or with who answers a prover's DNS", "block a mail address that nobody has enrolled",
+			held + "the observer's signed word on a key that its owner can disown", witnessed, effects(stage.Unlisted, block, mailto),
+		}, {
+			"the same, with an MSP", "pass for its holder", held + "likewise", cast.Cross(witnessed, anyMSP), effects(stage.Unlisted, steal, mailto),
+		}, {
+			"the same, with the DP", "block any mail address", replaced + "likewise", with(cast.DP, witnessed), effects(stage.Listed, block, mailto),
 		}, {
 			"the DP alone", "keep alive what a holder has withdrawn or replaced, until it expires", "the holder, who looks herself up", []cast.Set{cast.Of(cast.DP)}, effects(stage.Ended, []Goal{Revive}, mailto),
 		}, {

@@ -6,6 +6,7 @@
 package forge
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 
@@ -17,6 +18,7 @@ import (
 	"whither/key"
 	"whither/possession"
 	"whither/possession/mail"
+	"whither/possession/observe"
 	"whither/registry"
 )
 
@@ -32,12 +34,18 @@ type Forgery struct {
 	Make  func(h *Hand, c Challenge) (Artefact, error)
 	// Judge is what an honest prover makes of it, as challenger or as witness.
 	Judge func(h *Hand, by cast.Party, c Challenge, raw []byte) (prover.Finding, error)
+	// Recheck is what an honest prover makes of it under the key that it is handed,
+	// nil where the forgery does not lie in the key.
+	Recheck func(h *Hand, c Challenge, raw []byte) (prover.Finding, error)
+	// Today is the true key, where there is one to recheck by.
+	Today func(h *Hand) observe.Key
 }
 
-// Artefact is what is shown, and the digest of the key on which it rests.
+// Artefact is what is shown, and the key on which it rests.
 type Artefact struct {
-	Raw  []byte
-	Seen [sha256.Size]byte
+	Raw   []byte
+	Seen  [sha256.Size]byte
+	Place observe.Key // where the key would be published, if it is one that is
 }
 
 // Forgeries lists all.
@@ -56,7 +64,8 @@ type Hand struct {
 	CSI    csi.ID                // the victim's
 	Holder key.Public            // the key that is to answer for it
 
-	signedWith dkim.PrivateKey // with which it signed the mail that it shows
+	signedWith dkim.PrivateKey   // with which it signed the mail that it shows
+	tokenKey   *ecdsa.PrivateKey // with which it signed the token
 }
 
 // Challenge is what a prover asked, and what of it the adversary knows.

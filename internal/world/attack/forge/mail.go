@@ -14,6 +14,7 @@ import (
 	"whither/internal/world/attack/stage"
 	"whither/possession"
 	"whither/possession/mail"
+	"whither/possession/observe"
 )
 
 // Misled are the sets in which provers that ask the adversary's DNS find the key
@@ -41,13 +42,20 @@ func byMail() []Forgery {
 				if err != nil {
 					return Artefact{}, err
 				}
-				seen, err := mail.KeyDigest([]string{record})
-				return Artefact{raw, seen}, err
+				place, err := observe.FromDKIM(stage.MailDomain, stage.ForgedSelector, []string{record})
+				return Artefact{raw, place.Digest, place}, err
 			},
 		}
 	}
+	retired := of("mail under a retired key of the domain", append(Misled(), cast.Of(cast.CSIP)), retiredKey)
+	retired.Recheck = recheckMail
+	retired.Today = func(h *Hand) observe.Key {
+		place := stage.LiveSelector + "._domainkey." + stage.MailDomain
+		k, _ := observe.FromDKIM(stage.MailDomain, stage.LiveSelector, []string{h.Outside.Mail.Published[place]}) // a good record
+		return k
+	}
 	return []Forgery{
-		of("mail under a retired key of the domain", append(Misled(), cast.Of(cast.CSIP)), retiredKey),
+		retired,
 		of("mail under a key of another domain", mended(cast.CSIP), foreignDomain),
 		of("mail from the neighbour's mailbox", mended(cast.VictimWord), neighbourMail),
 		of("a lured answer that quotes the response", mended(cast.VictimWord), quoted),
@@ -174,10 +182,21 @@ func (h *Hand) dns(by cast.Party) func(domain, selector string) ([]string, error
 // judgeMail is what an honest prover makes of a mail. The method by mail has
 // sockets of its own; its verdict is that of package possession/mail.
 func judgeMail(h *Hand, by cast.Party, c Challenge, raw []byte) (prover.Finding, error) {
-	nonce := c.seenBy(by)
+	return verdict(h, c, c.seenBy(by), raw, h.dns(by))
+}
+
+// recheckMail is what one makes of it under the record that it is handed.
+func recheckMail(h *Hand, c Challenge, raw []byte) (prover.Finding, error) {
+	return verdict(h, c, c.known, raw, func(string, string) ([]string, error) {
+		record, err := h.signedWith.Record()
+		return []string{record}, err
+	})
+}
+
+func verdict(h *Hand, c Challenge, nonce [possession.NonceSize]byte, raw []byte, record func(domain, selector string) ([]string, error)) (prover.Finding, error) {
 	report, err := mail.Verify(raw, mail.Want{
 		Address: c.csi.Address(), ReplyTo: c.address(), Part1: mail.Token([mail.TokenSize]byte(nonce[:mail.TokenSize])),
 		Response: possession.Response(c.csi, c.holder, nonce), Fingerprint: c.holder.ID().String(), Now: h.Now,
-	}, h.dns(by))
+	}, record)
 	return prover.Finding{Artefact: raw, Level: possession.Level4, KeySeen: report.KeyDigest, Evidence: report.SignedAt}, err
 }

@@ -11,6 +11,7 @@ import (
 	"whither/internal/world/attack/cast"
 	"whither/internal/world/attack/stage"
 	"whither/possession"
+	"whither/possession/observe"
 	"whither/possession/openid"
 )
 
@@ -38,8 +39,12 @@ func (s signIn) sign(h *Hand) (Artefact, error) {
 	if err != nil {
 		return Artefact{}, err
 	}
-	k, err := jws.FromPublic(s.key.Public())
-	return Artefact{[]byte(token), k.Thumbprint()}, err
+	h.tokenKey = s.key
+	places, err := observe.FromJWKS(stage.Issuer, stage.KeySet(s.key))
+	if err != nil {
+		return Artefact{}, err
+	}
+	return Artefact{[]byte(token), places[0].Digest, places[0]}, nil
 }
 
 // byOpenID are ID tokens for which the victim did not sign in, or not for this.
@@ -55,12 +60,18 @@ func byOpenID() []Forgery {
 		}
 	}
 	issuer, word := []cast.Set{cast.Of(cast.CSIP)}, []cast.Set{cast.Of(cast.VictimWord)}
+	retired := of("an ID token under a retired key", issuer, retiredToken)
+	retired.Recheck = recheckOpenID
+	retired.Today = func(h *Hand) observe.Key {
+		k, _ := observe.FromJWKS(stage.Issuer, stage.KeySet(h.Outside.OpenID.Live)) // a good set
+		return k[0]
+	}
 	return []Forgery{
 		of("a lured sign-in at another application", word, luredSignIn),
 		of("the holder's own sign-in for another key", word, otherNonce),
 		of("the neighbour's sign-in", word, neighbourSignIn),
 		of("a provider of the adversary's own", issuer, ownProvider),
-		of("an ID token under a retired key", issuer, retiredToken),
+		retired,
 	}
 }
 
@@ -120,10 +131,18 @@ func retiredToken(h *Hand, s *signIn, _ Challenge) {
 // judgeOpenID is what an honest prover makes of a token, with the keys that it
 // gets over HTTPS from the issuers that the registry names.
 func judgeOpenID(h *Hand, by cast.Party, c Challenge, raw []byte) (prover.Finding, error) {
-	known := func(url string) (openid.Issuer, bool) {
+	return verdictOpenID(h, c, c.seenBy(by), raw, stage.KeySet(h.Outside.OpenID.Live))
+}
+
+// recheckOpenID is what one makes of it with the key set that it is handed.
+func recheckOpenID(h *Hand, c Challenge, raw []byte) (prover.Finding, error) {
+	return verdictOpenID(h, c, c.known, raw, stage.KeySet(h.tokenKey))
+}
+
+func verdictOpenID(h *Hand, c Challenge, nonce [possession.NonceSize]byte, raw, keys []byte) (prover.Finding, error) {
+	report, err := openid.Verify(raw, openid.Want{CSI: c.csi, Response: possession.Response(c.csi, c.holder, nonce), Now: h.Now}, func(url string) (openid.Issuer, bool) {
 		named, ok := h.Registry.Issuer(url)
-		return openid.IssuerOf(named, stage.KeySet(h.Outside.OpenID.Live)), ok
-	}
-	report, err := openid.Verify(raw, openid.Want{CSI: c.csi, Response: possession.Response(c.csi, c.holder, c.seenBy(by)), Now: h.Now}, known)
+		return openid.IssuerOf(named, keys), ok
+	})
 	return prover.Finding{Artefact: raw, Level: possession.Level3, KeySeen: report.KeyDigest, Evidence: report.Evidence()}, err
 }

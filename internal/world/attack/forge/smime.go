@@ -59,7 +59,7 @@ func bySMIME() []Forgery {
 // smime has somebody sign what answers the challenge.
 func (c Challenge) smime(p *mailca.Person) (Artefact, error) {
 	raw, err := p.Sign(smime.Content(c.response(), c.holder.ID().String()))
-	return Artefact{raw, sha256.Sum256(p.Certificate.RawSubjectPublicKeyInfo)}, err
+	return Artefact{Raw: raw, Seen: sha256.Sum256(p.Certificate.RawSubjectPublicKeyInfo)}, err
 }
 
 // judgeSMIME is what an honest prover makes of a signature.

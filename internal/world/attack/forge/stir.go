@@ -185,7 +185,7 @@ func otherToken(h *Hand, c Challenge) (Artefact, error) {
 // artefactOf is what is shown, and the certificate on which it rests.
 func artefactOf(a stir.Artefact) (Artefact, error) {
 	raw, err := a.Marshal()
-	return Artefact{raw, sha256.Sum256(a.Chain[0])}, err
+	return Artefact{Raw: raw, Seen: sha256.Sum256(a.Chain[0])}, err
 }
 
 // judgeSTIR is what an honest prover makes of an artefact: its method, or for
