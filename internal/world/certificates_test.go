@@ -2,6 +2,9 @@ package world_test
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"strings"
 	"testing"
@@ -114,14 +117,34 @@ func TestR01CertificatesThatProveNothing(t *testing.T) {
 	if err := s.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	with := func(change func(c *x509.Certificate)) *mailca.Person {
+		p, err := s.MailAuthority.CertifyWith(people[0].Address(), change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	elsewhere, err := s.MailAuthority.Subordinate("Mailboxes of example.net", func(c *x509.Certificate) {
+		c.PermittedDNSDomainsCritical, c.PermittedEmailAddresses = true, []string{"example.net"}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Critical: true, Value: []byte{5, 0}}
 	for name, test := range map[string]struct {
 		signer *mailca.Person
 		want   problem.Kind
 	}{
-		"revoked":                  {revoked, problem.SMIMERevoked},
-		"of another authority":     {certify(other, people[0].Address()), problem.SMIMEChain},
-		"for another address":      {certify(s.MailAuthority, "alice@"+world.MailDomain), problem.SMIMEAddress},
-		"for a look-alike address": {certify(s.MailAuthority, "bob@examp1e.org"), problem.SMIMEAddress},
+		"of an authority for others": {certify(elsewhere, people[0].Address()), problem.SMIMEChain},
+		"critical and unknown":       {with(func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{unknown} }), problem.SMIMEChain},
+		"signed with SHA-1":          {with(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }), problem.SMIMEAlgorithm},
+		"not for mail":               {with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), problem.SMIMECertificate},
+		"for encryption":             {with(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), problem.SMIMECertificate},
+		"of last year":               {with(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.Add(time.Minute) }), problem.SMIMECertificate},
+		"revoked":                    {revoked, problem.SMIMERevoked},
+		"of another authority":       {certify(other, people[0].Address()), problem.SMIMEChain},
+		"for another address":        {certify(s.MailAuthority, "alice@"+world.MailDomain), problem.SMIMEAddress},
+		"for a look-alike address":   {certify(s.MailAuthority, "bob@examp1e.org"), problem.SMIMEAddress},
 	} {
 		asked := 0
 		_, err := s.enrolBy(t, s.holder, possession.SMIME, test.signer, func(step string) {

@@ -31,9 +31,10 @@ import (
 // Life is how long certificates and lists are good.
 const Life = 365 * 24 * time.Hour
 
-// Authority is a root that certifies mailboxes itself.
+// Authority certifies mailboxes: a root, or one under a root.
 type Authority struct {
 	Certificate *x509.Certificate
+	above       [][]byte // what leads from it to the root, without the root
 	key         *ecdsa.PrivateKey
 	now         func() time.Time
 
@@ -93,21 +94,55 @@ type Person struct {
 	key         *ecdsa.PrivateKey
 }
 
-// Certify makes a key and a certificate for an address.
-func (a *Authority) Certify(address string) (*Person, error) {
+// Subordinate makes an authority under this one; change, if not nil, changes its
+// certificate before it is signed.
+func (a *Authority) Subordinate(name string, change func(*x509.Certificate)) (*Authority, error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("mailca: %w", err)
 	}
+	template := &x509.Certificate{
+		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: name},
+		NotBefore: a.now().Add(-time.Hour), NotAfter: a.now().Add(5 * Life),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	if change != nil {
+		change(template)
+	}
+	c, err := certify(template, a.Certificate, &k.PublicKey, a.key)
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{Certificate: c, above: append([][]byte{c.Raw}, a.above...), key: k, now: a.now, issued: 1}, nil
+}
+
+// serial is the next serial number.
+func (a *Authority) serial() *big.Int {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.issued++
-	serial := big.NewInt(a.issued)
-	a.mu.Unlock()
-	c, err := certify(&x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "a mailbox"}, EmailAddresses: []string{address},
+	return big.NewInt(a.issued)
+}
+
+// Certify makes a key and a certificate for an address.
+func (a *Authority) Certify(address string) (*Person, error) { return a.CertifyWith(address, nil) }
+
+// CertifyWith is Certify; change, if not nil, changes the certificate before it is
+// signed.
+func (a *Authority) CertifyWith(address string, change func(*x509.Certificate)) (*Person, error) {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("mailca: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: "a mailbox"}, EmailAddresses: []string{address},
 		NotBefore: a.now().Add(-time.Hour), NotAfter: a.now().Add(Life),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
-	}, a.Certificate, &k.PublicKey, a.key)
+	}
+	if change != nil {
+		change(template)
+	}
+	c, err := certify(template, a.Certificate, &k.PublicKey, a.key)
 	return &Person{Certificate: c, authority: a, key: k}, err
 }
 
@@ -167,7 +202,7 @@ func (p *Person) Sign(text []byte) ([]byte, error) {
 		element(tag.SEQUENCE, p.Certificate.RawIssuer, serial), element(tag.SEQUENCE, oid(idSHA256)),
 		element(inside, attributes...), element(tag.SEQUENCE, oid(idECDSA)), element(tag.OCTET_STRING, signature))
 	signed := element(tag.SEQUENCE, one, element(tag.SET, element(tag.SEQUENCE, oid(idSHA256))),
-		element(tag.SEQUENCE, oid(idData)), element(inside, p.Certificate.Raw), element(tag.SET, signer))
+		element(tag.SEQUENCE, oid(idData)), element(inside, append([][]byte{p.Certificate.Raw}, p.authority.above...)...), element(tag.SET, signer))
 	return element(tag.SEQUENCE, oid(idSignedData), element(inside, signed)), nil
 }
 
