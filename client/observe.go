@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"whither/csi"
@@ -30,11 +32,7 @@ func published(witness possession.Kind) bool {
 
 // gone reports whether a witness refused because it did not find the key.
 func gone(err error) bool {
-	switch problem.KindOf(err) {
-	case problem.MailKey, problem.MailDNS, problem.OpenIDKey, problem.OpenIDProvider:
-		return true
-	}
-	return false
+	return slices.Contains([]problem.Kind{problem.MailKey, problem.MailDNS, problem.OpenIDKey, problem.OpenIDProvider}, problem.KindOf(err))
 }
 
 // sighting is an observer's word on a key and what it found published.
@@ -82,7 +80,11 @@ func (c *Client) observe(ctx context.Context, w Wish, e *Enrolment, first posses
 	s := c.registry()
 	barred := c.barred(s, w, e)
 	reason := ErrObserver
-	for _, o := range s.Parties(registry.RoleObserver) {
+	observers, err := shuffled(s.Parties(registry.RoleObserver))
+	if err != nil {
+		return err
+	}
+	for _, o := range observers {
 		if o.Standing.State != registry.Active || slices.Contains(barred, o.Operator) {
 			continue
 		}
@@ -120,6 +122,21 @@ func (c *Client) barred(s *registry.Snapshot, w Wish, e *Enrolment) []registry.O
 		}
 	}
 	return out
+}
+
+// shuffled puts parties into random order, so that not all people ask the same
+// one, which would learn of every domain.
+func shuffled(parties []registry.Party) ([]registry.Party, error) {
+	out := slices.Clone(parties)
+	for i := len(out) - 1; i > 0; i-- {
+		j, err := rand.Int(rand.Reader, big.NewInt(int64(i+1)))
+		if err != nil {
+			return nil, fmt.Errorf("client: %w", err)
+		}
+		k := j.Int64()
+		out[i], out[k] = out[k], out[i]
+	}
+	return out, nil
 }
 
 // sightings asks one observer for a key. A key that is not published is no error.
