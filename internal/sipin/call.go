@@ -233,21 +233,25 @@ func (s *Server) invite(x *exchange, leave func()) {
 		pressed: make(chan press, maxPressed), ended: make(chan struct{}), acked: make(chan struct{}),
 	}
 	c.dialog = dialogOf(x.Message, c.tag)
-	defer s.calls.leave()
+	room := sync.OnceFunc(s.calls.leave) // given back before who waits for it is told
+	defer room()
 	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
 	s.past.onCancel(x.key, cancel)
 	prompt, err := s.owner.Call(ctx, x.request())
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
+		room()
 		s.refused(x, 487, "Request Terminated")
 		return
 	case err != nil:
+		room()
 		x.refuse(err)
 		return
 	}
 	leave()
 	if err := s.answerCall(ctx, x, c, sound, prompt); err != nil {
+		room()
 		x.refuse(err)
 	}
 }

@@ -169,14 +169,16 @@ func (s *Server) slot() bool {
 }
 
 // message has the owner judge a MESSAGE.
-func (s *Server) message(x *exchange, _ func()) {
+func (s *Server) message(x *exchange, leave func()) {
 	if t := x.MediaType(); t != "text/plain" {
 		s.refused(x, 415, "Unsupported Media Type", "Accept: text/plain")
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.base, verdictTimeout)
 	defer cancel()
-	if err := s.owner.Message(ctx, x.request()); err != nil {
+	err := s.owner.Message(ctx, x.request())
+	leave() // before who waits for room is told
+	if err != nil {
 		x.refuse(err)
 		return
 	}
