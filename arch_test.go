@@ -130,7 +130,7 @@ var rules = house{
 		"internal/sqlstore/observerstore": "internal/observer internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/storetest":              "internal/storetest/pgtest internal/world/worldtest",
 		"internal/doctor":                 "internal/dp internal/msp internal/observer/daemon internal/prover/daemon",
-		"internal/demo":                   "internal/world",
+		"internal/demo":                   "internal/world internal/world/mailnet",
 		"internal/person/terminal":        "internal/person",
 		"internal/world":                  "internal/dp internal/monitor internal/msp internal/observer/daemon internal/prover/daemon internal/world/desk internal/world/idp internal/world/mailca internal/world/mailnet internal/world/phonenet",
 		"internal/world/around":           "internal/world/desk internal/world/idp internal/world/mailnet internal/world/phonenet",

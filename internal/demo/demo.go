@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"whither/internal/world"
+	"whither/internal/world/mailnet"
 	"whither/wire"
 )
 
@@ -95,14 +96,14 @@ func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, forma
 // tell tells the story, step by step, with the very commands that a person
 // would type, and checks what each one says.
 func (d *demo) tell(ctx context.Context) error {
-	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s; and beside it a mail provider for %s,\nan OpenID provider at %s, a DNS server, and a telephone network with two carriers.\nAll sockets are real.",
-		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.MailDomain, world.IdentityHost)
+	d.say("A federation runs on this machine: %s, %s, %s,\n%s, %s, %s, %s, %s; and beside it a mail provider for %s,\nan OpenID provider at %s, a DNS server, and a telephone network with two carriers.\nAll sockets are real.",
+		world.DP, world.MSPA, world.MSPB, world.MSPC, world.ProverA, world.ProverB, world.ObserverA, world.ObserverB, world.MailDomain, world.IdentityHost)
 	steps := []struct {
 		title string
 		do    func(context.Context) error
 	}{
 		{"Nobody has enrolled yet. The asker, who is at another provider, asks in vain", d.askInVain},
-		{"The holder of the address makes a key, proves possession by mail, and enrols", d.enrol},
+		{"The holder of the address makes a key, proves possession by mail, and enrols", func(ctx context.Context) error { return d.enrol(ctx) }},
 		{"The same person enrols a phone number elsewhere: the phone sends a message by SIP, which its carrier signs", d.enrolPhone},
 		{"… and a handle, by signing in at the OpenID provider that gave it out", d.enrolHandle},
 		{"The asker enrols too: a code by message, and a call by SIP, which another carrier attests, with a code by keypad", d.enrolAsker},
@@ -111,7 +112,8 @@ func (d *demo) tell(ctx context.Context) error {
 		{"A changed mapping is not believed", d.verifyChanged},
 		{"The holder replaces the mapping: registered, and not to be found", d.unlist},
 		{"… and withdraws it", d.withdraw},
-		{"For what follows the holder enrols again", d.enrolAgain},
+		{"For what follows the holder enrols again; an observer says that the domain's key is published", d.enrolAgain},
+		{"Keys come and go: the domain takes that one out of the DNS. The mapping verifies all the same", d.keyLeaves},
 	}
 	for i, step := range steps {
 		d.say("\n%d. %s", i+1, step.title)
@@ -217,11 +219,12 @@ func (d *demo) keygen(ctx context.Context, dir string) error {
 	return err
 }
 
-func (d *demo) enrol(ctx context.Context) error {
+func (d *demo) enrol(ctx context.Context, more ...string) error {
 	if err := d.keygen(ctx, d.holderDir); err != nil {
 		return err
 	}
-	_, text, err := d.command(ctx, d.holderDir, 0, "enrol", address, "--msp", world.MSPA, "--tag", "Default", "--desk", d.world.Desk)
+	args := append([]string{"enrol", address, "--msp", world.MSPA, "--tag", "Default", "--desk", d.world.Desk}, more...)
+	_, text, err := d.command(ctx, d.holderDir, 0, args...)
 	if err == nil && !strings.Contains(text, "evidence level 4") {
 		err = errors.New("it does not say that the evidence reaches level 4")
 	}
@@ -256,10 +259,28 @@ func (d *demo) enrolHandle(ctx context.Context) error {
 }
 
 func (d *demo) enrolAgain(ctx context.Context) error {
-	if err := d.enrol(ctx); err != nil {
+	if err := d.enrol(ctx, "--second", "observer"); err != nil {
 		return err
 	}
 	return d.expect(ctx, wire.OutcomeOne)
+}
+
+// keyLeaves has the mail provider sign with another key and take the old one away.
+func (d *demo) keyLeaves(ctx context.Context) error {
+	old := d.world.Provider.Selector()
+	selector, err := d.world.Provider.Rotate(mailnet.RSA2048)
+	if err != nil {
+		return err
+	}
+	d.world.Provider.Withdraw(old)
+	if _, err := d.world.Mail.LookupKey(ctx, world.MailDomain, old); err == nil {
+		return errors.New("the key is still there")
+	}
+	d.say("   %s._domainkey.%s is gone; from now on %s._domainkey.%s", old, world.MailDomain, selector, world.MailDomain)
+	if _, _, err := d.command(ctx, d.askerDir, 0, "lookup", address, "--save", d.export()); err != nil {
+		return err
+	}
+	return d.verifyExport(ctx, d.export())
 }
 
 // ask looks up the address, the number and the handle, and checks each answer.
@@ -410,7 +431,7 @@ func (d *demo) whatEachSaw() error {
 	token = bytes.TrimSpace(token)
 	w := tabwriter.NewWriter(d.Out, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "   PARTY\tMESSAGES\tTHE ADDRESS\tA QUESTION ABOUT IT\tWHO ASKS")
-	for _, name := range []string{world.DP, world.ProverA, world.ProverB, world.MSPA, world.MSPB, world.MSPC} {
+	for _, name := range []string{world.DP, world.ProverA, world.ProverB, world.ObserverA, world.ObserverB, world.MSPA, world.MSPB, world.MSPC} {
 		s := d.look(name, token)
 		_, _ = fmt.Fprintf(w, "   %s\t%d\t%s\t%s\t%s\n", name, s.messages, yes(s.address), yes(s.askedFor), s.askedBy)
 		if s.askedFor && s.askerName && name != world.MSPB {
