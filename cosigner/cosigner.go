@@ -102,6 +102,7 @@ type Config struct {
 	Snapshot func() *registry.Snapshot
 	Accounts Accounts
 	Used     Used
+	Inbox    Inbox // keeps notices for users; nil: they are refused
 	Now      func() time.Time
 	Log      *slog.Logger // nil = discard
 	// Observe, if not nil, is told of every answer of [Cosigner.Routes]: path,

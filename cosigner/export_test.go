@@ -9,3 +9,9 @@ func TableErrors() []error {
 	}
 	return out
 }
+
+// The handlers of notices.
+var (
+	HandleNotice = (*Cosigner).handleNotice
+	HandleInbox  = (*Cosigner).handleInbox
+)

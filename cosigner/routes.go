@@ -13,9 +13,9 @@ import (
 	"whither/wire"
 )
 
-// Routes returns the handlers of [wire.PathOffers] and [wire.PathSignatures].
-// They want TLS 1.3 with the key that the registry pins for the MSP in front
-// of them, and the account's token as bearer token in every request.
+// Routes returns the handlers of [wire.PathOffers], [wire.PathSignatures] and
+// [wire.PathInbox], and of [wire.PathNotices], which is for DPs. They want TLS 1.3 with the key that the registry pins for the MSP in front
+// of them, and the account's token as bearer token in every request but notices.
 func (c *Cosigner) Routes() map[string]http.Handler {
 	e := endpoint.Config{
 		Snapshot: c.config.Snapshot, Now: c.config.Now, Log: c.config.Log, Kind: Kind, Observe: c.config.Observe,
@@ -23,6 +23,8 @@ func (c *Cosigner) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
 		wire.PathOffers:     endpoint.Handle(e, wire.PathOffers, c.handleOffer),
 		wire.PathSignatures: endpoint.Handle(e, wire.PathSignatures, c.handleSign),
+		wire.PathNotices:    endpoint.Handle(e, wire.PathNotices, c.handleNotice),
+		wire.PathInbox:      endpoint.Handle(e, wire.PathInbox, c.handleInbox),
 	}
 }
 
@@ -58,6 +60,9 @@ var table = [...]struct {
 	{ErrOfferNonce, problem.OfferForeign},
 	{ErrOfferUsed, problem.OfferUsed},
 	{ErrNotInForce, problem.Registry},
+	{ErrNotADP, problem.NotAParty},
+	{ErrNotice, problem.Malformed},
+	{ErrNoInbox, problem.CannotDeliver},
 }
 
 // Kind is the table from this package's errors to problem kinds; "" for an

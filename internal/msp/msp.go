@@ -55,6 +55,7 @@ type Config struct {
 	Offers   cosigner.Secret
 	Accounts *Accounts
 	Used     Used
+	Inbox    cosigner.Inbox // keeps notices for users; nil: they are refused
 	Registry *update.Source
 	// DP is asked for the MSP's users; it is of another operator.
 	DP registry.PartyID
@@ -103,7 +104,7 @@ func New(c Config) (*MSP, error) {
 	var err error
 	m.cosigner, err = cosigner.New(cosigner.Config{
 		Provider: c.Party, Key: c.Key, Secret: c.Offers, Snapshot: c.Registry.Snapshot, Accounts: c.Accounts,
-		Used: c.Used, Now: c.Now, Log: c.Log, Observe: m.metrics.answers.Observe,
+		Used: c.Used, Inbox: c.Inbox, Now: c.Now, Log: c.Log, Observe: m.metrics.answers.Observe,
 	})
 	if err != nil {
 		return nil, err

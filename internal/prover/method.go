@@ -24,6 +24,9 @@ type Method struct {
 	Challengers map[possession.Kind]Challenger
 	// Witnesses judge what another prover got, by the kind of their receipts.
 	Witnesses map[possession.Kind]Witness
+	// Tellers send notices, by the scheme of the CSI. The first method that has
+	// one for a scheme sends them.
+	Tellers map[string]Teller
 	// Problem is the method's table from its errors to problem kinds, "" for an
 	// error that it does not know. Nil: it has no errors of its own.
 	Problem func(error) problem.Kind

@@ -35,6 +35,8 @@ var table = [...]struct {
 	{ErrSIMSilent, problem.Unavailable},
 	{endpoint.ErrRegistryStale, problem.Registry},
 	{ErrIncumbent, problem.ReceiptForeign},
+	{ErrNotADP, problem.NotAParty},
+	{ErrNoTeller, problem.CannotDeliver},
 }
 
 // Problem is the core's table from errors to problem kinds, "" for an error that

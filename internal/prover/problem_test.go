@@ -30,6 +30,7 @@ var sentinels = map[string]error{
 	"prover.ErrChallenger": prover.ErrChallenger, "prover.ErrOwnOperator": prover.ErrOwnOperator, "prover.ErrBusy": prover.ErrBusy,
 	"prover.ErrUnlisted": prover.ErrUnlisted, "prover.ErrIncumbent": prover.ErrIncumbent, "prover.ErrTooLarge": prover.ErrTooLarge,
 	"prover.ErrSIMChanged": prover.ErrSIMChanged, "prover.ErrSIMSilent": prover.ErrSIMSilent,
+	"prover.ErrNotADP": prover.ErrNotADP, "prover.ErrNoTeller": prover.ErrNoTeller,
 	"prover.ErrMethod": prover.ErrMethod, "prover.ErrLater": prover.ErrLater,
 
 	"bymail.ErrBounce": bymail.ErrBounce,

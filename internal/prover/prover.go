@@ -122,6 +122,8 @@ type Prover struct {
 	config      Config
 	challengers map[possession.Kind]Challenger
 	witnesses   map[possession.Kind]Witness
+	tellers     map[string]Teller
+	told        told
 	caps        *limit.Caps   // of everybody
 	incumbents  *limit.Caps   // of holders who showed their mapping
 	observing   chan struct{} // one element for each observation under way
@@ -138,13 +140,18 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 		return nil, err
 	}
 	p := &Prover{
-		config: c, challengers: make(map[possession.Kind]Challenger), witnesses: make(map[possession.Kind]Witness),
+		config: c, challengers: make(map[possession.Kind]Challenger), witnesses: make(map[possession.Kind]Witness), tellers: make(map[string]Teller),
 		caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
 		sims: sims{said: make(map[csi.ID]simWord)}, metrics: newMetrics(c.Registry, c.Now),
 	}
 	for _, m := range c.Methods {
 		if err := errors.Join(add(p.challengers, m.Challengers), add(p.witnesses, m.Witnesses)); err != nil {
 			return nil, err
+		}
+		for scheme, t := range m.Tellers {
+			if p.tellers[scheme] == nil {
+				p.tellers[scheme] = t
+			}
 		}
 	}
 	if err := p.listed(c.Now()); err != nil {
@@ -159,6 +166,7 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 		wire.PathStatus:       endpoint.Handle(e, wire.PathStatus, p.status),
 		wire.PathAnswers:      endpoint.Handle(e, wire.PathAnswers, p.answer),
 		wire.PathObservations: endpoint.Handle(e, wire.PathObservations, p.observe),
+		wire.PathNotices:      endpoint.Handle(e, wire.PathNotices, p.notice),
 	}), e, c.Tap)
 	return p, nil
 }

@@ -47,6 +47,9 @@ func Method(couriers map[possession.Kind]Courier) prover.Method {
 	for kind, courier := range couriers {
 		m.Challengers[kind] = channel{courier}
 	}
+	if courier, ok := couriers[possession.CodeMessage]; ok {
+		m.Tellers = map[string]prover.Teller{"tel": channel{courier}}
+	}
 	return m
 }
 
@@ -76,6 +79,27 @@ func (ch channel) Answer(ctx context.Context, c prover.Challenge, a prover.Answe
 		return prover.Finding{}, fmt.Errorf("validate the code: %w", err)
 	}
 	return prover.Finding{Artefact: []byte(c.Kind.String() + " " + c.Memo), Level: possession.Level2}, nil
+}
+
+// What the holder of a number reads. The operators' services send nothing
+// without a code: here it is a reference, and good for nothing.
+const (
+	claimed  = "Somebody else claims this number in messaging discovery. If it is yours, open your app and prove it. Reference " + camara.Placeholder
+	expiring = "Your number's entry in messaging discovery ends soon. To keep it, open your app and prove it. Reference " + camara.Placeholder
+)
+
+var _ prover.Teller = channel{}
+
+// Tell implements [prover.Teller].
+func (ch channel) Tell(ctx context.Context, id csi.ID, n prover.Notice) error {
+	text := claimed
+	if n.Kind == wire.NoticeExpiry {
+		text = expiring
+	}
+	if _, err := ch.courier.Send(ctx, id, text); err != nil {
+		return fmt.Errorf("send the notice: %w", err)
+	}
+	return nil
 }
 
 // table is the table from this method's errors to problem kinds.

@@ -89,6 +89,7 @@ func (m *Mail) Method() prover.Method {
 	return prover.Method{
 		Challengers: map[possession.Kind]prover.Challenger{possession.MailReply: m},
 		Witnesses:   map[possession.Kind]prover.Witness{possession.MailWitness: witness{m}, possession.MailRecheck: recheck{m}},
+		Tellers:     map[string]prover.Teller{"mailto": m},
 		Problem:     Problem,
 		Metrics:     []prometheus.Collector{m.metrics.replies, m.metrics.sessions},
 	}

@@ -1,6 +1,6 @@
 // Package mspstore remembers in an SQL database which offers of an MSP were
-// used. Its spec is docs/spec/storage.md. It names nobody, so nothing in it is
-// sealed.
+// used, and keeps what DPs have to tell its users. Its spec is
+// docs/spec/storage.md. It names nobody, so nothing in it is sealed.
 //
 // Times are milliseconds since 1970 in the database.
 package mspstore
@@ -100,5 +100,5 @@ func (m *Store) Forget(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return m.forgetNotices(ctx, now)
 }
