@@ -25,6 +25,7 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
+	"whither/internal/world/mailca"
 	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/registry"
@@ -112,6 +113,25 @@ func (w *town) apply(name string, role registry.Role, operatorName string) {
 	w.must(err)
 	w.must(os.RemoveAll(w.path("federation", publish.MembersFolder, name)))
 	w.must(os.Rename(out, w.path("federation", publish.MembersFolder, name)))
+}
+
+// below adds a table at the end of a file.
+func (w *town) below(text string, parts ...string) {
+	w.t.Helper()
+	b, err := os.ReadFile(w.path(parts...))
+	w.must(err)
+	w.write(string(b)+text, parts...)
+}
+
+// authority has the federation name an authority of mailboxes.
+func (w *town) authority() *mailca.Authority {
+	w.t.Helper()
+	a, err := mailca.New("Mailboxes", func() time.Time { return w.now })
+	w.must(err)
+	w.write(string(a.PEM()), "federation", "mail.pem")
+	w.below("\n[[mail_authority]]\ncertificates = \"mail.pem\"\n", "federation", publish.FederationFile)
+	w.sign()
+	return a
 }
 
 // sign publishes the next version and hands it to everybody.
@@ -243,6 +263,29 @@ func TestFolders(t *testing.T) {
 			w.must(err)
 			w.write(string(b)+"roots = \"ca.pem\"\n[call]\nurl = \"https://otp.example\"\ntoken = \"keys/call.token\"\n", "prover", "prover.toml")
 		}, want: []string{"keys: wrong", "mail roots: wrong"}},
+		{name: "a provider that nobody reaches", folder: "prover", bend: func(w *town) {
+			w.below("\n[[issuer]]\nurl = \"https://id.example.org\"\nclients = [\"a\"]\ndomains = [\"example.org\"]\n", "federation", publish.FederationFile)
+			w.sign()
+			w.below("\n[web]\nresolver = \"127.0.0.1:1\"\n", "prover", "prover.toml")
+		}, want: []string{codes, "openid: warning"}},
+		{name: "networks that are none", folder: "prover", bend: func(w *town) {
+			w.below("\n[web]\nallow = [\"everybody\"]\n", "prover", "prover.toml")
+		}, want: []string{codes, "web: wrong"}},
+		{name: "certificates that this prover does not judge", folder: "prover", bend: func(w *town) { w.authority() }, want: []string{codes, "smime: warning"}},
+		{name: "certificates without lists", folder: "prover", bend: func(w *town) {
+			w.authority()
+			w.below("\n[smime]\nauthorities = \"../federation/mail.pem\"\n", "prover", "prover.toml")
+		}, want: []string{codes, "smime: wrong"}},
+		{name: "a list that is not there", folder: "prover", bend: func(w *town) {
+			w.authority()
+			w.below("\n[smime]\nauthorities = \"../federation/mail.pem\"\nlists = [\"nothing.crl\"]\n", "prover", "prover.toml")
+		}, want: []string{codes, "smime: warning"}},
+		{name: "certificates in good order", folder: "prover", bend: func(w *town) {
+			list, err := w.authority().List()
+			w.must(err)
+			w.write(string(list), "prover", "mail.crl")
+			w.below("\n[smime]\nauthorities = \"../federation/mail.pem\"\nlists = [\"mail.crl\"]\n", "prover", "prover.toml")
+		}, want: []string{codes}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -27,7 +27,7 @@ func readProver(dir, path string) (subject, error) {
 			out.keys = append(out.keys, secret{name + ".token", func() error { _, err := keyfile.Token(out.in(c.Token)); return err }})
 		}
 	}
-	out.more = func(r *Report, _ *registry.Snapshot, now time.Time) {
+	out.more = func(r *Report, reg *registry.Snapshot, now time.Time) {
 		if _, err := keyfile.Certificate(out.in(s.Mail.Certificate), out.in(s.Mail.CertificateKey)); err != nil {
 			r.wrong("mail certificate", "put a certificate of a public authority, and its key, where the settings say", "%v", err)
 		} else {
@@ -41,6 +41,7 @@ func readProver(dir, path string) (subject, error) {
 		if s.Message == (daemon.CourierSettings{}) && s.Call == (daemon.CourierSettings{}) {
 			r.warn("codes", "fill in [message] or [call], unless this prover is for mail alone", "no service that sends codes")
 		}
+		r.world(dir, s, reg, now)
 	}
 	return out, nil
 }

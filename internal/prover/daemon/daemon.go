@@ -192,7 +192,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*Prover, func
 
 // openProviders prepares the look at OpenID providers that the registry names.
 func openProviders(dir string, s Settings, o Options, r prover.Registry) (*oidc.Client, error) {
-	c, err := webConfig(dir, s, o.Now)
+	c, err := s.WebConfig(dir, o.Now)
 	if err != nil {
 		return nil, err
 	}

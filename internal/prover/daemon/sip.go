@@ -105,7 +105,7 @@ func openSTIR(dir string, s Settings, o Options, m party.Member) (telephone, err
 	if s.SIP.Listen == "" {
 		return t, nil
 	}
-	web, err := webConfig(dir, s, o.Now)
+	web, err := s.WebConfig(dir, o.Now)
 	if err != nil {
 		return telephone{}, err
 	}

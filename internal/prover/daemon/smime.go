@@ -30,6 +30,18 @@ type SMIMESettings struct {
 	Lists []string `toml:"lists"`
 }
 
+// Places are the lists, with the files' paths relative to dir.
+func (s SMIMESettings) Places(dir string) []string {
+	var places []string
+	for _, where := range s.Lists {
+		if !revocation.IsURL(where) {
+			where = party.In(dir, where)
+		}
+		places = append(places, where)
+	}
+	return places
+}
+
 // openSMIME prepares the judgement of certificates. The lists are nil where the
 // settings have none.
 func openSMIME(dir string, s Settings, o Options, r prover.Registry) (prover.Method, *revocation.Lists, error) {
@@ -53,27 +65,21 @@ func openSMIME(dir string, s Settings, o Options, r prover.Registry) (prover.Met
 }
 
 func openLists(dir string, s Settings, o Options, authorities []*x509.Certificate) (*revocation.Lists, error) {
-	web, err := webConfig(dir, s, o.Now)
+	web, err := s.WebConfig(dir, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	web.Plain = true // lists are signed, and most authorities have them there
-	var places []string
-	for _, where := range s.SMIME.Lists {
-		if !revocation.IsURL(where) {
-			where = party.In(dir, where)
-		}
-		places = append(places, where)
-	}
-	lists, err := revocation.New(revocation.Config{Places: places, Authorities: authorities, Fetch: fetch.New(web), Log: o.Log})
+	lists, err := revocation.New(revocation.Config{Places: s.SMIME.Places(dir), Authorities: authorities, Fetch: fetch.New(web), Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("daemon: %s: smime.lists: %w", SettingsFile, err)
 	}
 	return lists, nil
 }
 
-// webConfig is how servers of the outside world are reached.
-func webConfig(dir string, s Settings, now func() time.Time) (fetch.Config, error) {
+// WebConfig is how servers of the outside world are reached. Paths are relative
+// to dir.
+func (s Settings) WebConfig(dir string, now func() time.Time) (fetch.Config, error) {
 	web := s.Web
 	web.Resolver = cmp.Or(web.Resolver, s.Resolver)
 	c, err := web.Config(dir, now)
