@@ -31,8 +31,8 @@ type artefact struct {
 	// again names problems after which the person is asked once more: their names
 	// begin so.
 	again string
-	// make has the person make it.
-	make func(ctx context.Context, prover registry.PartyID, response [sha256.Size]byte) ([]byte, error)
+	// make has the person make it, for a challenge and its response.
+	make func(ctx context.Context, prover registry.PartyID, ch wire.Challenge, response [sha256.Size]byte) ([]byte, error)
 }
 
 // repeats reports whether the person can do better at once.
@@ -46,7 +46,7 @@ func (c *Client) byToken(w Wish, h Holder) artefact {
 	return artefact{
 		kind: possession.OpenIDToken, witness: possession.OpenIDWitness, what: "token",
 		waits: "a sign-in at the provider of this address or handle", checked: "the key that it saw published itself",
-		make: func(ctx context.Context, prover registry.PartyID, response [sha256.Size]byte) ([]byte, error) {
+		make: func(ctx context.Context, prover registry.PartyID, _ wire.Challenge, response [sha256.Size]byte) ([]byte, error) {
 			return signin.Token(ctx, c.providers, c.registry(), signin.Request{
 				CSI: w.CSI, Now: c.now, Response: response, Show: func(ctx context.Context, url string) error {
 					return h.SignIn(ctx, prover, mail.Sentence(w.Key.Public().ID().String()), url)
@@ -57,12 +57,12 @@ func (c *Client) byToken(w Wish, h Holder) artefact {
 }
 
 // byCertificate is a signature with the key of the person's S/MIME certificate.
-func (c *Client) byCertificate(w Wish, h Holder) artefact {
+func byCertificate(w Wish, h Holder) artefact {
 	return artefact{
 		kind: possession.SMIME, witness: possession.SMIMEWitness, what: "signature",
 		waits: "a signature by a certificate for this address", checked: "the authorities and revocation lists that it has itself",
 		again: "smime-",
-		make: func(ctx context.Context, prover registry.PartyID, response [sha256.Size]byte) ([]byte, error) {
+		make: func(ctx context.Context, prover registry.PartyID, _ wire.Challenge, response [sha256.Size]byte) ([]byte, error) {
 			return h.Sign(ctx, prover, smime.Content(response, w.Key.Public().ID().String()))
 		},
 	}
@@ -106,7 +106,7 @@ func (c *Client) challengeByArtefact(ctx context.Context, w Wish, e *Enrolment, 
 	ch := e.Challenges[0]
 	response := possession.Response(w.CSI, w.Key.Public(), [possession.NonceSize]byte(ch.Nonce))
 	for try := 1; ; try++ {
-		made, err := a.make(ctx, prover, response)
+		made, err := a.make(ctx, prover, ch, response)
 		if err != nil {
 			return err
 		}
@@ -115,6 +115,7 @@ func (c *Client) challengeByArtefact(ctx context.Context, w Wish, e *Enrolment, 
 		switch {
 		case err == nil && s.State == wire.ChallengeProved:
 			e.Receipts, e.Artefact, e.Nonce = []wire.Bytes{s.Receipt}, s.Artefact, s.Nonce
+			sayOfSIM(s.SIM, say)
 			say(fmt.Sprintf("%s took the %s", prover, a.what))
 			return nil
 		case err == nil:
@@ -124,19 +125,4 @@ func (c *Client) challengeByArtefact(ctx context.Context, w Wish, e *Enrolment, 
 		}
 		say(err.Error())
 	}
-}
-
-// choose picks the kind of evidence: the wished one, or the first in the offer
-// that this client can give.
-func choose(w Wish, e *Enrolment) (possession.Kind, error) {
-	can := []possession.Kind{possession.MailReply, possession.CodeMessage, possession.SignedCall, possession.SIPMessage, possession.OpenIDToken, possession.SMIME}
-	for _, name := range e.DPOffer.Kinds {
-		offered, _ := possession.ParseKind(name)
-		for _, k := range can {
-			if offered == k && (w.Evidence == 0 || w.Evidence == k) {
-				return k, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("%w: it counts %v", ErrKinds, e.DPOffer.Kinds)
 }

@@ -54,6 +54,7 @@ func (c *Client) answer(ctx context.Context, h Holder, e *Enrolment, i int, kind
 		err = c.parties.Call(ctx, e.Provers[i], wire.PathAnswers, "", wire.AnswerRequest{ID: e.Challenges[i].ID, Code: code}, &s)
 		switch {
 		case err == nil && s.State == wire.ChallengeProved:
+			sayOfSIM(s.SIM, say)
 			return s.Receipt, nil
 		case err == nil:
 			return nil, fmt.Errorf("%w: challenge state %q after an answer", ErrAnswer, s.State)

@@ -38,6 +38,10 @@ type Holder interface {
 	// Call has her phone call a SIP address and enter code by its keys, once she
 	// has read what that says in her name.
 	Call(ctx context.Context, to, sentence, code string) error
+	// Attest has who speaks for her number sign that a key does too. It returns a
+	// PASSporT or an authority token and, unless they stand in it, behind it the
+	// signer's certificates in PEM.
+	Attest(ctx context.Context, prover registry.PartyID, a Attestation) ([]byte, error)
 }
 
 // Wish is what a holder wants.
@@ -148,30 +152,15 @@ func (c *Client) prove(ctx context.Context, w Wish, h Holder, e *Enrolment, say 
 			return err
 		}
 	}
-	kind, err := choose(w, e)
+	by, err := c.choose(w, e)
 	if err != nil {
 		return err
 	}
-	if e.Kind != kind.String() {
+	if e.Kind != by.kind.String() {
 		// What was begun by another kind is of no use for this one.
-		e.Kind, e.Challenges, e.Receipts, e.Artefact, e.Nonce, e.Token, e.Refused = kind.String(), nil, nil, nil, nil, "", ""
+		e.Kind, e.Challenges, e.Receipts, e.Artefact, e.Nonce, e.Token, e.Refused = by.kind.String(), nil, nil, nil, nil, "", ""
 	}
-	switch kind {
-	case possession.MailReply:
-		return c.proveByMail(ctx, w, h, e, say)
-	case possession.CodeMessage:
-		return c.proveByCodes(ctx, w, h, e, possession.CodeCall, say)
-	case possession.SignedCall:
-		return c.proveByCodes(ctx, w, h, e, possession.SignedCall, say)
-	case possession.SIPMessage:
-		return c.proveByText(ctx, w, h, e, say)
-	case possession.OpenIDToken:
-		return c.proveByArtefact(ctx, w, e, c.byToken(w, h), say)
-	case possession.SMIME:
-		return c.proveByArtefact(ctx, w, e, c.byCertificate(w, h), say)
-	default:
-		return fmt.Errorf("%w: %s", ErrKinds, kind)
-	}
+	return by.prove(ctx, w, h, e, say)
 }
 
 // pickProvers takes the first two provers of the DP's order whose operators

@@ -46,6 +46,7 @@ func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possess
 		return fmt.Errorf("witness %s: %w", by, err)
 	}
 	e.Receipts = append(e.Receipts, o.Receipt)
+	sayOfSIM(o.SIM, say)
 	say(fmt.Sprintf("%s checked %s", by, checked))
 	return nil
 }
@@ -125,6 +126,7 @@ func (c *Client) settled(ctx context.Context, e *Enrolment, i int, did string, s
 		if i == 0 {
 			e.Artefact, e.Nonce = s.Artefact, s.Nonce
 		}
+		sayOfSIM(s.SIM, say)
 		say(fmt.Sprintf("%s %s", e.Provers[i], did))
 		return true, nil
 	case wire.ChallengeFailed:

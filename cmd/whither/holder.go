@@ -91,8 +91,9 @@ type enrolCommand struct {
 	Tag       []string      `help:"Default alone, or Business, Personal, or the MSP's name." placeholder:"WORD"`
 	Residency []string      `help:"Countries where the mapping may be kept, as CH; none: your address's home." placeholder:"CC"`
 	Unlisted  bool          `help:"Say that you are registered and do not want to be found."`
-	Evidence  string        `help:"How to prove it: mail-reply, code-message, signed-call, sip-message, openid-token or smime; none: what the DP names first." placeholder:"KIND"`
+	Evidence  string        `help:"How to prove it: mail-reply, openid-token or smime; code-message, signed-call, sip-message, passport-key, delegate or tn-token; none: what the DP names first." placeholder:"KIND"`
 	Second    string        `help:"Who says besides the first prover that your provider's key is published: the second prover, or an observer, who learns the domain." enum:"prover,observer" default:"prover"`
+	Signed    string        `help:"The file with what you had signed, for smime, passport-key, delegate and tn-token; none: it is asked for." type:"path" placeholder:"FILE"`
 	Desk      string        `help:"The desk of a whither demo, which answers challenges by itself." placeholder:"URL"`
 	Timeout   time.Duration `help:"How long to wait for the reply to arrive." default:"15m"`
 }
@@ -111,16 +112,15 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if c.Evidence != "" {
-		var known bool
-		if wish.Evidence, known = possession.ParseKind(c.Evidence); !known {
-			return fmt.Errorf("%w: --evidence: no such kind", errUsage)
+		if wish.Evidence, _ = possession.ParseKind(c.Evidence); !slices.Contains(client.Kinds(), wish.Evidence) {
+			return fmt.Errorf("%w: --evidence: want one of %v", errUsage, client.Kinds())
 		}
 	}
 	wish.ByObserver = c.Second == "observer"
 	if wish.Beside, err = f.beside(wish); err != nil {
 		return err
 	}
-	return f.enrol(ctx, s, wish, c.Desk, c.Timeout)
+	return f.enrol(ctx, s, wish, c.Desk, c.Signed, c.Timeout)
 }
 
 // beside returns a mapping that the person has of the same CSI, so that a
@@ -172,7 +172,7 @@ func (f *folder) wish(address string, msps, tags, residency []string) (client.Wi
 }
 
 // enrol runs an enrolment and keeps what comes of it.
-func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL string, timeout time.Duration) error {
+func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL, signed string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := f.Client(ctx, w.DP)
@@ -180,7 +180,9 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL s
 		return err
 	}
 	defer c.Close()
-	var h client.Holder = terminal.New(s.in, s.errOut, f.Folder)
+	byHand := terminal.New(s.in, s.errOut, f.Folder)
+	byHand.Signed = signed
+	var h client.Holder = byHand
 	if deskURL != "" {
 		h = desk.NewPerson(deskURL, w.CSI)
 	}

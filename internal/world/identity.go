@@ -50,7 +50,7 @@ func (w *World) policy() registry.Policy {
 		Issuers: []registry.Issuer{{
 			URL: w.Identity.Issuer(), Clients: []string{IdentityClient}, Domains: []string{MailDomain}, Handle: idp.Handle,
 		}},
-		Carriers: w.carrierAnchors(),
-		Mail:     []registry.Anchor{{Digest: w.MailAuthority.Digest()}},
+		Carriers: anchor(w.Carriers.Root()), Authorities: anchor(w.Carriers.AuthorityRoot()),
+		Mail: []registry.Anchor{{Digest: w.MailAuthority.Digest()}},
 	}}
 }

@@ -94,7 +94,8 @@ func (w *World) proverSettings(m *member) daemon.Settings {
 		Settings: w.settings(m),
 		Mail:     daemon.MailSettings{Host: "mx." + m.name, Selector: "whither"},
 		Web:      w.Web(),
-		STIR:     daemon.STIRSettings{Roots: w.carriersRoot()},
+		STIR:     daemon.STIRSettings{Roots: w.telephoneRoots()},
+		SIM:      w.simSettings(),
 		SMIME:    daemon.SMIMESettings{Authorities: w.mailAuthority(), Lists: []string{w.lists}},
 	}
 }

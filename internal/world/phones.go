@@ -3,7 +3,6 @@ package world
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/pem"
 	"errors"
 	"net"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"whither/internal/prover/daemon"
 	"whither/internal/sipin"
 	"whither/internal/world/phonenet"
+	"whither/possession/stir/chain"
 	"whither/registry"
 )
 
@@ -54,15 +54,33 @@ func (w *World) startPhones(ctx context.Context) error {
 			return err
 		}
 	}
-	return os.WriteFile(w.carriersRoot(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.Carriers.Root()}), 0o600)
+	if w.Operator, err = w.Phones.AddOperator(ctx, simPrefix); err != nil {
+		return err
+	}
+	if err := writeNew(w.simToken(), []byte(w.Operator.Token()+"\n")); err != nil {
+		return err
+	}
+	return os.WriteFile(w.telephoneRoots(), chain.FormatPEM([][]byte{w.Carriers.Root(), w.Carriers.AuthorityRoot()}), 0o600)
 }
 
-// carriersRoot is the file with the root of the carriers' certificates.
-func (w *World) carriersRoot() string { return w.Path("carriers.pem") }
+// simPrefix begins the numbers whose operator says whether SIM cards were changed.
+const simPrefix = "+41"
 
-// carrierAnchors is whom the federation believes about numbers.
-func (w *World) carrierAnchors() []registry.Anchor {
-	digest := sha256.Sum256(w.Carriers.Root())
+// simToken is the file that signs the provers in at that operator.
+func (w *World) simToken() string { return w.Path("sim.token") }
+
+// simSettings are the provers' settings for it.
+func (w *World) simSettings() daemon.SIMSettings {
+	return daemon.SIMSettings{Operators: []daemon.OperatorSettings{{Prefix: simPrefix, URL: w.Operator.URL(), Token: w.simToken()}}}
+}
+
+// telephoneRoots is the file with the roots of the telephone world: that of its
+// carriers, and that of authorities over numbers.
+func (w *World) telephoneRoots() string { return w.Path("telephone.pem") }
+
+// anchor is a root that the federation believes about all numbers.
+func anchor(root []byte) []registry.Anchor {
+	digest := sha256.Sum256(root)
 	return []registry.Anchor{{Digest: digest[:]}}
 }
 

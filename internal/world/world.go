@@ -105,7 +105,8 @@ type World struct {
 	Certificates  map[string]*mailca.Person
 	Phones        *phonenet.Network
 	Carriers      *phonenet.Carriers
-	Desk          string // URL of the page with everybody's mailboxes and phones
+	Operator      *phonenet.Operator // says whether SIM cards were changed
+	Desk          string             // URL of the page with everybody's mailboxes and phones
 
 	config      Config
 	root        key.Private

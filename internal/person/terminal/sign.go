@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -10,8 +11,11 @@ import (
 	"os"
 	"strings"
 
+	"whither/client"
 	"whither/internal/person"
+	"whither/possession"
 	"whither/possession/smime"
+	"whither/possession/stir"
 	"whither/registry"
 )
 
@@ -37,29 +41,67 @@ If that is what you want to say, sign it as it is, detached, with the program th
 
   openssl cms -sign -binary -in %s -signer you.pem -certfile authority.pem -inkey key.pem -outform DER -out %s
 
-Then type the path of the signature, or nothing if it is that one: `, prover, text, text, signature)
-	line, _ := t.in.ReadString('\n') // the end of the input is as good as nothing
-	if path := strings.TrimSpace(line); path != "" {
-		signature = path
+`, prover, text, text, signature)
+	path, err := t.file("signature", signature)
+	if err != nil {
+		return nil, err
 	}
-	b, err := readSignature(signature)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no signature at %s", signature)
+	return readSignature(path)
+}
+
+// Attest says what is to be signed about her number, and takes the file with it.
+func (t *Terminal) Attest(_ context.Context, prover registry.PartyID, a client.Attestation) ([]byte, error) {
+	// A PASSporT is good for its challenge alone, a token for the key.
+	usual := t.folder.Path("telephone", a.Key[:min(len(a.Key), 16)]+".txt")
+	if a.Kind == possession.TNToken {
+		usual = t.folder.Path("telephone", "token.txt")
+		_, _ = fmt.Fprintf(t.out, `
+With an authority token (RFC 9448) an authority over numbers says, to %s, that your key may answer for your number:
+
+  TNAuthList   %s
+  fingerprint  %s
+`, prover, a.Number, a.Key)
+	} else {
+		who := "your carrier says"
+		if a.Kind == possession.Delegate {
+			who = "you say, by the certificate that was delegated to you for it"
+		}
+		_, _ = fmt.Fprintf(t.out, `
+With a PASSporT (RFC 8225) %s, to %s, that your key answers for your number:
+
+  orig  tn       %s
+  dest  uri      %s
+  mky   sha-256  %s
+`, who, prover, a.Number, a.To, a.Key)
 	}
-	return b, err
+	_, _ = fmt.Fprint(t.out, "\nPut it into a file, and behind it the signer's certificates in PEM, unless they stand in it.\n\n")
+	path, err := t.file("file", usual)
+	if err != nil {
+		return nil, err
+	}
+	return readFile(path, stir.MaxArtefact)
+}
+
+// file returns where something signed lies: where she said before, where she says
+// now, or in its usual place.
+func (t *Terminal) file(what, usual string) (string, error) {
+	path := t.Signed
+	t.Signed = "" // if it is refused, the same once more helps nobody
+	if path == "" {
+		_, _ = fmt.Fprintf(t.out, "Type the path of the %s, or nothing if it is %s: ", what, usual)
+		line, _ := t.in.ReadString('\n') // the end of the input is as good as nothing
+		path = cmp.Or(strings.TrimSpace(line), usual)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no %s at %s", what, path)
+	}
+	return path, nil
 }
 
 // readSignature reads a CMS signature, in DER or, as many programs write it, in
 // PEM.
 func readSignature(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > 2*smime.MaxSize {
-		return nil, smime.ErrTooLarge
-	}
-	b, err := os.ReadFile(path)
+	b, err := readFile(path, 2*smime.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -67,4 +109,16 @@ func readSignature(path string) ([]byte, error) {
 		return block.Bytes, nil
 	}
 	return b, nil
+}
+
+// readFile reads a file that may have at most so many bytes.
+func readFile(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return os.ReadFile(path)
 }

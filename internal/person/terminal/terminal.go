@@ -21,6 +21,10 @@ import (
 
 // Terminal is a [client.Holder] who reads and types.
 type Terminal struct {
+	// Signed is the file with what she has had signed elsewhere; empty: she is
+	// asked where it is.
+	Signed string
+
 	in     *bufio.Reader
 	out    io.Writer
 	folder *person.Folder

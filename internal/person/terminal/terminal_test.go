@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"whither/client"
 	"whither/internal/person"
 	"whither/internal/person/terminal"
 	"whither/internal/world/worldtest"
@@ -117,5 +118,63 @@ func TestSignature(t *testing.T) {
 	put(filepath.Join(dir, "endless"), make([]byte, 1<<20))
 	if _, err := sign(filepath.Join(dir, "endless")+"\n", "two"); err == nil {
 		t.Error("an endless signature is taken")
+	}
+}
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestAttest: the person is told exactly what is to be signed, and the file is
+// the one that she named, the one that she types, or the one in her folder.
+func TestAttest(t *testing.T) {
+	prover := worldtest.Party(t, worldtest.ProverA)
+	passport := client.Attestation{Kind: possession.PassportKey, Number: "41791234567", To: "sip:a@prover-a.example", Key: "0123456789ABCDEF0123"}
+	token := client.Attestation{Kind: possession.TNToken, Number: "41791234567", Key: "SHA256 01:23"}
+	elsewhere := write(t, filepath.Join(t.TempDir(), "signed"), "elsewhere")
+	for name, c := range map[string]struct {
+		a             client.Attestation
+		typed, signed string
+		inFolder      string
+		want          string
+	}{
+		"named":                 {a: passport, signed: elsewhere, want: "elsewhere"},
+		"typed":                 {a: passport, typed: " " + elsewhere + "\n", want: "elsewhere"},
+		"in the folder":         {a: passport, typed: "\n", inFolder: "telephone/0123456789ABCDEF.txt", want: "here"},
+		"at the end of input":   {a: passport, inFolder: "telephone/0123456789ABCDEF.txt", want: "here"},
+		"a token in the folder": {a: token, inFolder: "telephone/token.txt", want: "here"},
+		"nowhere":               {a: passport},
+		"of another challenge":  {a: passport, inFolder: "telephone/FFFF456789ABCDEF.txt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p, out := at(t, dir, c.typed)
+			p.Signed = c.signed
+			if c.inFolder != "" {
+				write(t, filepath.Join(dir, c.inFolder), "here")
+			}
+			got, err := p.Attest(t.Context(), prover, c.a)
+			if string(got) != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("got %q, %v", got, err)
+			}
+			for _, said := range []string{c.a.Number, c.a.Key, c.a.To} {
+				if !strings.Contains(out.String(), said) {
+					t.Errorf("she is not told %q:\n%s", said, out)
+				}
+			}
+			if c.signed == "" {
+				return
+			}
+			if _, err := p.Attest(t.Context(), prover, c.a); err == nil {
+				t.Error("a file that was refused is handed over again")
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,7 +29,7 @@ func TestSIMSettings(t *testing.T) {
 		"unknown setting": {"[sim]\ndays = 10\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, s := folder(t, minimal)
+			dir, _ := folder(t, minimal)
 			path := filepath.Join(dir, daemon.SettingsFile)
 			for file, text := range map[string]string{path: minimal + c.text, filepath.Join(dir, "sim.token"): "secret\n"} {
 				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -46,7 +45,7 @@ func TestSIMSettings(t *testing.T) {
 				}
 			}
 			if (err == nil) != c.good {
-				t.Errorf("got %v", errors.Unwrap(err))
+				t.Errorf("got %v", err)
 			}
 		})
 	}

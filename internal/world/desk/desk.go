@@ -105,7 +105,8 @@ type paper struct {
 }
 
 // Handler returns the page (GET /), and for programs POST /inbox,
-// POST /reply, POST /phone, POST /send, POST /sign-in and POST /sign.
+// POST /reply, POST /phone, POST /send, POST /sign-in, POST /sign
+// and POST /attest.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -116,6 +117,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /send", s.dial)
 	mux.HandleFunc("POST /sign-in", s.signIn)
 	mux.HandleFunc("POST /sign", s.sign)
+	mux.HandleFunc("POST /attest", s.attest)
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 

@@ -42,12 +42,13 @@ type CarriersConfig struct {
 // share: one root of certificates (RFC 8226) and one repository of them, over
 // HTTPS.
 type Carriers struct {
-	network *Network
-	config  CarriersConfig
-	root    *stirtest.Party
-	server  *http.Server
-	port    int
-	done    chan error
+	network   *Network
+	config    CarriersConfig
+	root      *stirtest.Party
+	authority *stirtest.Party // root of those who have authority over numbers
+	server    *http.Server
+	port      int
+	done      chan error
 
 	mu     sync.Mutex
 	all    []*Carrier
@@ -66,6 +67,12 @@ func (n *Network) StartCarriers(ctx context.Context, c CarriersConfig) (*Carrier
 		return nil, err
 	}
 	if out.root, err = stirtest.Root(out.profile("root of the carriers", k)); err != nil {
+		return nil, err
+	}
+	if k, err = newKey(); err != nil {
+		return nil, err
+	}
+	if out.authority, err = stirtest.Root(out.profile("root of authorities over numbers", k)); err != nil {
 		return nil, err
 	}
 	var lc net.ListenConfig
@@ -102,8 +109,11 @@ func (c *Carriers) profile(name string, k *ecdsa.PrivateKey) stirtest.Profile {
 	return stirtest.Profile{Name: name, Key: k, From: now.AddDate(-1, 0, 0), Until: now.AddDate(10, 0, 0)}
 }
 
-// Root is the root's certificate in DER; Port, where the repository listens.
+// Root is the certificate in DER of the carriers' root.
 func (c *Carriers) Root() []byte { return c.root.Certificate.Raw }
+
+// AuthorityRoot is that of the root of authorities over numbers.
+func (c *Carriers) AuthorityRoot() []byte { return c.authority.Certificate.Raw }
 
 // Port is where the repository of certificates listens.
 func (c *Carriers) Port() int { return c.port }
