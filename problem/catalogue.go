@@ -273,7 +273,7 @@ var catalogue = [...]Row{
 	{STIRAttestation, 422, "The carrier does not vouch for the caller fully", RetryNever, "call or send from the carrier's own network; attestation A is needed"},
 	{STIRTime, 422, "It was signed too long ago, or in the future", RetryFresh, "have it signed again; if that does not help, a clock is wrong"},
 	{STIRCertificate, 422, "The signer's certificates are refused", RetryNever, "ask the carrier: its certificates do not lead to a root that this federation trusts, or break a rule on the way"},
-	{STIRFetch, 503, "The signer's certificates cannot be fetched", RetryLater, "send or call again; if it stays, the carrier's repository of certificates is at fault, or none that this prover asks"},
+	{STIRFetch, 422, "The signer's certificates cannot be fetched", RetryFresh, "send or call again; if it stays, the carrier's repository of certificates is at fault, or is none that this prover asks"},
 	{STIRAuthority, 422, "The signer does not speak for this number", RetryNever, "have it signed by the carrier that the number is with"},
 	{STIRSignature, 422, "The signature does not verify", RetryFresh, "send it again as it was signed; it was changed on the way"},
 	{STIRContent, 422, "The message holds more or other than what was asked", RetryFresh, "send the text that the client shows, and nothing else"},

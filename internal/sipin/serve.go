@@ -32,7 +32,7 @@ func (x *exchange) refuse(err error) {
 	switch {
 	case errors.As(err, &r):
 		x.server.config.Count(eventRefused)
-		x.respond(r.Code, r.Reason, x.server.advice(r.Advice))
+		x.respond(r.Code, printable(r.Reason), x.server.advice(r.Advice))
 	case errors.Is(err, errTooMany):
 		x.server.config.Count(eventBusy)
 		x.respond(503, "Service Unavailable", []string{"Retry-After: 10"})
@@ -51,20 +51,19 @@ func (s *Server) advice(text string) []string {
 	return []string{fmt.Sprintf("Warning: 399 %s %s", s.config.Host, quoted(text))}
 }
 
-// quoted writes a quoted-string; what is not printable ASCII is left out.
+// printable leaves out what is not printable ASCII.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// quoted writes a quoted-string.
 func quoted(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range text {
-		if r == '"' || r == '\\' {
-			b.WriteByte('\\')
-		}
-		if r >= ' ' && r <= '~' {
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(printable(text)) + `"`
 }
 
 // token returns a random tag or the end of a branch.

@@ -120,8 +120,8 @@ type Config struct {
 
 // Bounds are caps on what others can cause.
 type Bounds struct {
-	PerSource   int // messages in a second from one address, or one /64 of IPv6
-	Total       int // messages in a second
+	PerSource   int // messages in a second from one address, or one /64 of IPv6,
+	Total       int // and in all: by datagrams, and as many by connections
 	Connections int // open TCP and TLS connections in all
 	Verdicts    int // verdicts under way
 	Calls       int // answered calls
@@ -171,13 +171,15 @@ type Server struct {
 	config Config
 	owner  Owner
 	parser *syntax.Parser
-	meter  *meter
-	past   *transactions
-	calls  *calls
-	slots  chan struct{} // one element for each verdict under way
-	work   sync.WaitGroup
-	base   context.Context //nolint:containedctx // of verdicts, which outlive the request that causes them
-	cancel context.CancelFunc
+	// Datagrams have a meter of their own: anybody can send one in a carrier's name,
+	// and must not use up what comes from it by connections.
+	datagrams, streamed *meter
+	past                *transactions
+	calls               *calls
+	slots               chan struct{} // one element for each verdict under way
+	work                sync.WaitGroup
+	base                context.Context //nolint:containedctx // of verdicts, which outlive the request that causes them
+	cancel              context.CancelFunc
 }
 
 // ErrConfig refuses an incomplete configuration.
@@ -199,7 +201,7 @@ func New(c Config, o Owner) (*Server, error) {
 	}
 	base, cancel := context.WithCancel(context.Background())
 	return &Server{
-		config: c, owner: o, parser: syntax.NewParser(), meter: newMeter(c.Bounds), past: newTransactions(), calls: newCalls(c.Bounds.Calls),
+		config: c, owner: o, parser: syntax.NewParser(), datagrams: newMeter(c.Bounds), streamed: newMeter(c.Bounds), past: newTransactions(), calls: newCalls(c.Bounds.Calls),
 		slots: make(chan struct{}, c.Bounds.Verdicts), base: base, cancel: cancel,
 	}, nil
 }
@@ -291,7 +293,8 @@ func (s *Server) keepTime(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			s.meter.reset()
+			s.datagrams.reset()
+			s.streamed.reset()
 			s.past.age()
 		}
 	}

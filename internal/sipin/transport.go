@@ -19,6 +19,7 @@ var errTooMany = errors.New("sipin: too many")
 
 const (
 	maxDatagram = 64 << 10
+	maxFailures = 100 // one after the other, to read from a socket
 )
 
 // serveUDP reads datagrams until ctx ends. It leaves the socket open: verdicts
@@ -26,23 +27,25 @@ const (
 func (s *Server) serveUDP(ctx context.Context, c net.PacketConn) error {
 	defer context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })()
 	b := make([]byte, maxDatagram)
-	for {
+	for failures := 0; ; {
 		n, from, err := c.ReadFrom(b)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			if temporary(err) {
-				continue
+			// That a client of an earlier answer is gone is reported here, too.
+			if failures++; errors.Is(err, net.ErrClosed) || failures > maxFailures {
+				return err
 			}
-			return err
+			continue
 		}
+		failures = 0
 		source, ok := from.(*net.UDPAddr)
 		if !ok {
 			return ErrConfig
 		}
 		at := source.AddrPort()
-		if !s.meter.take(at.Addr()) {
+		if !s.datagrams.take(at.Addr()) {
 			s.config.Count(eventFlood)
 			continue
 		}
@@ -60,12 +63,6 @@ func (s *Server) serveUDP(ctx context.Context, c net.PacketConn) error {
 			_, _ = c.WriteTo(b, to) // lost is lost: the other side asks again
 		}})
 	}
-}
-
-// temporary reports whether reading may go on: an unreachable client of an
-// earlier answer is reported on the socket.
-func temporary(err error) bool {
-	return !errors.Is(err, net.ErrClosed)
 }
 
 // streams are the open connections, bounded in all, and for each address to a
@@ -181,7 +178,7 @@ func (s *Server) readStream(ctx context.Context, c net.Conn, transport string) {
 		if raw == nil {
 			continue
 		}
-		for !s.meter.take(remote.AddrPort().Addr()) {
+		for !s.streamed.take(remote.AddrPort().Addr()) {
 			s.config.Count(eventFlood)
 			select { // unlike a datagram, it can wait
 			case <-ctx.Done():

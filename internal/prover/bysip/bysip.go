@@ -375,7 +375,7 @@ var table = [...]struct {
 	{certfetch.ErrHost, problem.STIRFetch},
 	{certfetch.ErrFetch, problem.STIRFetch},
 	{certfetch.ErrContent, problem.STIRFetch},
-	{certfetch.ErrBusy, problem.STIRFetch},
+	{certfetch.ErrBusy, problem.Unavailable},
 }
 
 // Problem is the method's table, "" for an error that it does not know.

@@ -289,6 +289,23 @@ func TestR05WrongCodes(t *testing.T) {
 	}
 }
 
+// TestFetchesAreBounded: one challenge has the prover knock at five doors.
+func TestFetchesAreBounded(t *testing.T) {
+	s := newScene(t)
+	c := s.begin(possession.SIPMessage, bob, "bob's app")
+	for try := range prover.MaxTries + 1 {
+		s.bobs.Misbehave(phonenet.Fault{Signing: func(g *passport.Signing) { g.X5U += fmt.Sprint(try) }})
+		var r *phonenet.Refused
+		want := 436
+		if try == prover.MaxTries {
+			want = 403
+		}
+		if err := s.phones.Send(t.Context(), bob, c.to, text(c)); !errors.As(err, &r) || r.Code != want {
+			t.Errorf("try %d: %v", try, err)
+		}
+	}
+}
+
 // TestAddresses: who sends where no challenge is learns that, and no more.
 func TestAddresses(t *testing.T) {
 	s := newScene(t)
