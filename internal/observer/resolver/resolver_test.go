@@ -107,6 +107,13 @@ func (s *server) respond(query []byte, udp bool) [][]byte {
 	return s.answer(q, udp)
 }
 
+// asked returns how often it was asked, and the last question.
+func (s *server) asked() (overUDP, overTCP int, last dnsmessage.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.overUDP, s.overTCP, s.question
+}
+
 func (s *server) client(t *testing.T) *resolver.Client {
 	t.Helper()
 	c, err := resolver.New(s.udp.LocalAddr().String(), false)
@@ -290,9 +297,10 @@ func TestAnswers(t *testing.T) {
 				if err != nil && strings.Contains(err.Error(), "example") {
 					t.Errorf("the error names the domain: %v", err)
 				}
+				overUDP, overTCP, _ := s.asked()
 				// A malformed answer over UDP may be a stranger's: it is asked for over TCP.
-				if want := viaTCP || errors.Is(err, resolver.ErrMalformed); want != (s.overTCP == 1) || s.overUDP != 1 {
-					t.Errorf("asked %d times over UDP, %d over TCP", s.overUDP, s.overTCP)
+				if want := viaTCP || errors.Is(err, resolver.ErrMalformed); want != (overTCP == 1) || overUDP != 1 {
+					t.Errorf("asked %d times over UDP, %d over TCP", overUDP, overTCP)
 				}
 			}
 		})
@@ -311,9 +319,10 @@ func TestQuestion(t *testing.T) {
 		if _, err := s.client(t).TXT(t.Context(), asked+"."); err != nil {
 			t.Fatal(err)
 		}
-		ids[s.question.ID] = true
+		_, _, last := s.asked()
+		ids[last.ID] = true
 	}
-	q := s.question
+	_, _, q := s.asked()
 	if !q.RecursionDesired || !q.AuthenticData || q.CheckingDisabled || len(q.Questions) != 1 || len(q.Additionals) != 1 ||
 		!q.Additionals[0].Header.DNSSECAllowed() || q.Additionals[0].Header.Class != 1232 {
 		t.Errorf("asked %+v", q)
