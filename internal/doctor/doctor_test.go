@@ -25,9 +25,10 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
-	"whither/internal/world/mailca"
 	"whither/internal/world/mailnet"
+	"whither/internal/world/mailca"
 	"whither/internal/world/worldtest"
+	"whither/possession/stir/stirtest"
 	"whither/registry"
 )
 
@@ -263,6 +264,19 @@ func TestFolders(t *testing.T) {
 			w.must(err)
 			w.write(string(b)+"roots = \"ca.pem\"\n[call]\nurl = \"https://otp.example\"\ntoken = \"keys/call.token\"\n", "prover", "prover.toml")
 		}, want: []string{"keys: wrong", "mail roots: wrong"}},
+		{name: "roots that nobody names", folder: "prover", bend: func(w *town) {
+			root, err := stirtest.Root(stirtest.Profile{Name: "root", Key: stirtest.FixedKey("root"), From: w.now, Until: w.now.AddDate(1, 0, 0)})
+			w.must(err)
+			w.write(string(root.PEM()), "prover", "roots.pem")
+			b, err := os.ReadFile(w.path("prover", "prover.toml"))
+			w.must(err)
+			w.write(string(b)+"[stir]\nroots = \"roots.pem\"\n[sip]\nlisten = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\ncertificate = \"none.pem\"\n", "prover", "prover.toml")
+		}, want: []string{codes, "sip certificate: wrong", "stir: wrong"}},
+		{name: "no roots where the settings say", folder: "prover", bend: func(w *town) {
+			b, err := os.ReadFile(w.path("prover", "prover.toml"))
+			w.must(err)
+			w.write(string(b)+"[stir]\nroots = \"roots.pem\"\n", "prover", "prover.toml")
+		}, want: []string{codes, "stir: wrong"}},
 		{name: "a provider that nobody reaches", folder: "prover", bend: func(w *town) {
 			w.below("\n[[issuer]]\nurl = \"https://id.example.org\"\nclients = [\"a\"]\ndomains = [\"example.org\"]\n", "federation", publish.FederationFile)
 			w.sign()

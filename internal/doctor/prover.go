@@ -22,6 +22,11 @@ func readProver(dir, path string) (subject, error) {
 			return err
 		}}},
 	}
+	for _, p := range []port{{"sip.listen", s.SIP.Listen}, {"sip.listen_tls", s.SIP.ListenTLS}} {
+		if p.address != "" {
+			out.ports = append(out.ports, p)
+		}
+	}
 	for name, c := range map[string]daemon.CourierSettings{"message": s.Message, "call": s.Call} {
 		if c != (daemon.CourierSettings{}) {
 			out.keys = append(out.keys, secret{name + ".token", func() error { _, err := keyfile.Token(out.in(c.Token)); return err }})
@@ -41,6 +46,7 @@ func readProver(dir, path string) (subject, error) {
 		if s.Message == (daemon.CourierSettings{}) && s.Call == (daemon.CourierSettings{}) {
 			r.warn("codes", "fill in [message] or [call], unless this prover is for mail alone", "no service that sends codes")
 		}
+		r.telephone(out, s, reg, now)
 		r.world(dir, s, reg, now)
 	}
 	return out, nil
