@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "wire"},
+		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "mapping/pairing", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "registry/tuf", "translog",
@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/person/terminal", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/person/terminal", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/offers", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/every", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -91,6 +91,7 @@ var rules = house{
 		"possession/stir/passport":        "possession/stir/jose possession/stir/tnauth",
 		"possession/stir/stirtest":        "possession/stir/chain possession/stir/tnauth",
 		"mapping":                         "possession",
+		"mapping/pairing":                 "mapping",
 		"wire":                            "possession mapping",
 		"internal/dp/docket":              "internal/dp/precedence",
 		"internal/dp/directory":           "internal/dp/docket internal/dp/precedence",
@@ -128,6 +129,7 @@ var rules = house{
 		"internal/sqlstore/mspstore":      "cosigner internal/sqlstore/sqldb",
 		"internal/sqlstore/proverstore":   "internal/prover internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
 		"internal/sqlstore/observerstore": "internal/observer internal/sqlstore/sealed internal/sqlstore/sqldb internal/sqlstore/vault",
+		"internal/storetest/offers":       "internal/storetest",
 		"internal/storetest":              "internal/storetest/pgtest internal/world/worldtest",
 		"internal/doctor":                 "internal/dp internal/msp internal/observer/daemon internal/prover/daemon",
 		"internal/demo":                   "internal/world internal/world/mailnet",

@@ -53,7 +53,6 @@ var table = [...]struct {
 	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
 	{mapping.ErrLineage, problem.LineageStatement},
 	{mapping.ErrStatement, problem.LineageStatement},
-	{mapping.ErrPairing, problem.LineageStatement},
 	{mapping.ErrReproof, problem.ReproofForeign},
 	{mapping.ErrQuestion, problem.StatusForeign},
 	{mapping.ErrClaims, problem.MappingClaims},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"whither/internal/dp/directory"
+	"whither/internal/dp/docket"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/storetest/pgtest"
 	"whither/mapping"
@@ -35,6 +36,14 @@ func (s *stage) writeOf(method string) write {
 		w.do = func(ctx context.Context) error {
 			return s.store.Admit(ctx, beside, []mapping.ID{id}, s.hour(), s.now)
 		}
+	case "apply":
+		beside := s.first(s.t, alice, "2", nil)
+		w.after, w.again = []mapping.Verified{v, beside}, directory.ErrRaced
+		saw := s.caseOf(v)
+		w.do = func(ctx context.Context) error {
+			put := []directory.Record{s.record(1, docket.RecordClaim, time.Hour)}
+			return s.store.Apply(ctx, v.Claims().CSI, saw, directory.Write{Admit: beside, Put: put}, s.now)
+		}
 	case "replace":
 		next := s.next(s.t, v, alice, "2", nil)
 		w.after, w.again = []mapping.Verified{next}, directory.ErrRaced
@@ -61,7 +70,7 @@ func (s *stage) writeOf(method string) write {
 
 // each runs a test for every writing method.
 func (s *stage) each(run func(*stage, write)) {
-	for _, method := range []string{"admit", "replace", "renew", "withdraw", "sweep"} {
+	for _, method := range []string{"admit", "apply", "replace", "renew", "withdraw", "sweep"} {
 		s.sub(method, func(s *stage) { run(s, s.writeOf(method)) })
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"whither/mapping"
 )
 
-// together runs n calls at once and counts how they end.
-func together(n int, call func(i int) error) map[error]int {
+// Together runs n calls at once and counts how they end.
+func Together(n int, call func(i int) error) map[error]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	ends := make(map[error]int)
@@ -35,16 +35,17 @@ func together(n int, call func(i int) error) map[error]int {
 	return ends
 }
 
-const racers = 16
+// Racers is how many race in these tests.
+const Racers = 16
 
 // testRaceForCSI has many claim one CSI at once, each having seen nobody.
 func testRaceForCSI(s *stage) {
 	var all []mapping.Verified
-	for i := range racers {
+	for i := range Racers {
 		all = append(all, s.first(s.t, alice, fmt.Sprint(i), nil))
 	}
-	ends := together(racers, func(i int) error { return s.store.Admit(s.ctx(), all[i], nil, s.hour(), s.now) })
-	if ends[nil] != 1 || ends[directory.ErrRaced] != racers-1 {
+	ends := Together(Racers, func(i int) error { return s.store.Admit(s.ctx(), all[i], nil, s.hour(), s.now) })
+	if ends[nil] != 1 || ends[directory.ErrRaced] != Racers-1 {
 		s.t.Errorf("ends: %v", ends)
 	}
 	s.oneLives(all)
@@ -65,11 +66,11 @@ func (s *stage) oneLives(all []mapping.Verified) {
 // testRaceForNonce has many take up one offer at once.
 func testRaceForNonce(s *stage) {
 	var all []mapping.Verified
-	for i := range racers {
+	for i := range Racers {
 		all = append(all, s.first(s.t, fmt.Sprintf("user-%d@example.org", i), "", func(c *mapping.Claims) { c.DPNonce = mapping.Nonce{7} }))
 	}
-	ends := together(racers, func(i int) error { return s.store.Admit(s.ctx(), all[i], nil, s.hour(), s.now) })
-	if ends[nil] != 1 || ends[directory.ErrOfferUsed] != racers-1 {
+	ends := Together(Racers, func(i int) error { return s.store.Admit(s.ctx(), all[i], nil, s.hour(), s.now) })
+	if ends[nil] != 1 || ends[directory.ErrOfferUsed] != Racers-1 {
 		s.t.Errorf("ends: %v", ends)
 	}
 	if n := s.lines(); n != 1 {
@@ -82,17 +83,17 @@ func testRaceForMapping(s *stage) {
 	v := s.first(s.t, alice, "1", nil)
 	s.admit(v)
 	var next []mapping.Verified
-	for i := range racers {
+	for i := range Racers {
 		next = append(next, s.next(s.t, v, alice, fmt.Sprint("next", i), nil))
 	}
-	ends := together(2*racers, func(i int) error {
-		if i < racers {
+	ends := Together(2*Racers, func(i int) error {
+		if i < Racers {
 			return s.store.Replace(s.ctx(), next[i], s.hour(), s.now)
 		}
 		return s.store.Withdraw(s.ctx(), v.Claims().ID, v.Digest(), s.now)
 	})
 	lost := ends[directory.ErrRaced] + ends[directory.ErrUnknown]
-	if ends[nil] != 1 || lost != 2*racers-1 {
+	if ends[nil] != 1 || lost != 2*Racers-1 {
 		s.t.Errorf("ends: %v", ends)
 	}
 	if n := s.lines(); n != 2 {

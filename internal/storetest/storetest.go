@@ -1,7 +1,7 @@
-// Package storetest is the suite that every store of a DP and of an MSP must
-// pass: what the contracts of [directory.Store] and [cosigner.Used] promise,
-// method by method, under faults, races and random histories. A store of
-// another engine passes it by being opened here.
+// Package storetest is the suite that every store of a DP must pass: what the
+// contract of [directory.Store] promises, method by method, under faults, races
+// and random histories. A store of another engine passes it by being opened
+// here. The suite of an MSP's stores stands in package offers.
 //
 // It does not test what an engine promises by itself, as durability over a
 // crash; that stands beside each engine. The suite of a prover's stores stands
@@ -53,6 +53,9 @@ func Directory(t *testing.T, histories int, open OpenDirectory) {
 		{"SweepNonces", testSweepNonces},
 		{"Changes", testChanges},
 		{"RenewalsDue", testRenewalsDue},
+		{"Apply", testApply},
+		{"Records", testRecords},
+		{"Tick", testTick},
 		{"Faults", testFaults},
 		{"Twice", testTwice},
 		{"EndedContext", testEndedContext},

@@ -6,7 +6,7 @@ import (
 
 	"whither/internal/sqlstore/mspstore"
 	"whither/internal/sqlstore/sqldb"
-	"whither/internal/storetest"
+	"whither/internal/storetest/offers"
 	"whither/internal/storetest/pgtest"
 )
 
@@ -20,7 +20,7 @@ func TestStoreOnPostgres(t *testing.T) {
 }
 
 func suite(t *testing.T, place func(testing.TB) sqldb.Options) {
-	storetest.UsedOffers(t, func(t testing.TB, fault func(string) sqldb.Fault) (storetest.Used, func()) {
+	offers.Store(t, func(t testing.TB, fault func(string) sqldb.Fault) (offers.Used, func()) {
 		o := place(t)
 		o.Fault = fault
 		s, err := mspstore.Open(t.Context(), o)

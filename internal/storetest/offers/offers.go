@@ -1,4 +1,6 @@
-package storetest
+// Package offers is the suite that a store of an MSP must pass: what the contract
+// of [cosigner.Used] promises, under faults and races.
+package offers
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 
 	"whither/cosigner"
 	"whither/internal/sqlstore/sqldb"
+	"whither/internal/storetest"
 	"whither/mapping"
 )
 
@@ -18,12 +21,12 @@ type Used interface {
 	Forget(ctx context.Context, now time.Time) error
 }
 
-// OpenUsed opens an empty store, which is closed by end. fault is asked before
+// Open opens an empty store, which is closed by end. fault is asked before
 // each write for what shall go wrong with it.
-type OpenUsed func(t testing.TB, fault func(write string) sqldb.Fault) (store Used, end func())
+type Open func(t testing.TB, fault func(write string) sqldb.Fault) (store Used, end func())
 
-// UsedOffers runs the suite of an MSP's store.
-func UsedOffers(t *testing.T, open OpenUsed) {
+// Store runs the suite of an MSP's store.
+func Store(t *testing.T, open Open) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	var fault sqldb.Fault
 	fresh := func(t *testing.T) Used {
@@ -83,14 +86,14 @@ func UsedOffers(t *testing.T, open OpenUsed) {
 	})
 	t.Run("Race", func(t *testing.T) {
 		u := fresh(t)
-		ends := together(racers, func(i int) error {
+		ends := storetest.Together(storetest.Racers, func(i int) error {
 			_, err := u.Use(t.Context(), use(1, byte(i), now))
 			if errors.Is(err, cosigner.ErrOfferUsed) {
 				return cosigner.ErrOfferUsed
 			}
 			return err
 		})
-		if ends[nil] != 1 || ends[cosigner.ErrOfferUsed] != racers-1 {
+		if ends[nil] != 1 || ends[cosigner.ErrOfferUsed] != storetest.Racers-1 {
 			t.Errorf("ends: %v", ends)
 		}
 	})
