@@ -31,8 +31,8 @@ type dialect struct {
 	view sql.TxOptions
 	// group is how many writes share a transaction at most.
 	group int
-	// patience bounds one run of a transaction, zero is no bound: an engine in
-	// this process answers, one behind a network may not.
+	// patience bounds a transaction with its repetitions, zero is no bound: an
+	// engine in this process answers, one behind a network may not.
 	patience time.Duration
 	// tables counts the tables of the database.
 	tables string

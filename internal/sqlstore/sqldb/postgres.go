@@ -27,7 +27,7 @@ import (
 // was committed meanwhile and need not begin again.
 var postgres = dialect{
 	steps:    stepsPostgres,
-	open:     openPostgres,
+	open:     openPostgres(reading + "; SET plan_cache_mode = force_generic_plan"),
 	alone:    lockSchema,
 	prepare:  preparePostgres,
 	begin:    "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -48,7 +48,7 @@ var postgres = dialect{
 // transactions that collide are run again. It is tested on PostgreSQL alone.
 var distributed = func() dialect {
 	d := postgres
-	d.steps, d.turn = "", ""
+	d.steps, d.turn, d.open = "", "", openPostgres(reading)
 	return d
 }()
 
@@ -62,7 +62,7 @@ const engineParameter = "engine"
 // cancelled half way, since PostgreSQL then calls it done on one machine.
 var writerParameters = map[string]string{
 	"lock_timeout":                        "10000",
-	"idle_in_transaction_session_timeout": "20000",
+	"idle_in_transaction_session_timeout": "15000",
 	"statement_timeout":                   "0",
 }
 
@@ -141,19 +141,33 @@ func checkNetwork(host string, t *tls.Config) error {
 	return nil
 }
 
-func openPostgres(c Config) (writer, reader *sql.DB, err error) {
+// reading has a connection only read. It is no parameter of the connection's
+// start, since a server that takes writes is told by them. PostgreSQL is also
+// told to plan a statement once: to plan one over partitions takes longer than
+// to look somebody up.
+const reading = "SET default_transaction_read_only = on"
+
+// openPostgres opens the pools; readers begin with some settings.
+func openPostgres(settings string) func(Config) (writer, reader *sql.DB, err error) {
+	return func(c Config) (writer, reader *sql.DB, err error) { return openPools(c, settings) }
+}
+
+func openPools(c Config, settings string) (writer, reader *sql.DB, err error) {
 	config, err := parsePostgres(c.URL)
 	if err != nil {
 		return nil, nil, err
 	}
 	config.RuntimeParams["application_name"] = product + c.Role
-	reading := config.Copy()
+	readers := config.Copy()
 	for name, value := range writerParameters {
 		config.RuntimeParams[name] = value
 	}
 	config.OnNotice = keepWarning
 	writer = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(syncCommits))
-	reader = stdlib.OpenDB(*reading, stdlib.OptionAfterConnect(readOnly))
+	reader = stdlib.OpenDB(*readers, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, settings)
+		return err
+	}))
 	n := c.Readers
 	if n == 0 {
 		n = postgresReaders
@@ -169,13 +183,6 @@ func openPostgres(c Config) (writer, reader *sql.DB, err error) {
 // there is one, whatever the server is set to.
 func syncCommits(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'")
-	return err
-}
-
-// readOnly has a connection only read. It is no parameter of the connection's
-// start, since a server that takes writes is told by them.
-func readOnly(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, "SET default_transaction_read_only = on")
 	return err
 }
 
@@ -201,12 +208,12 @@ func lockSchema(ctx context.Context, c *sql.Conn) (func(), error) {
 
 // preparePostgres refuses a server on which nothing can be kept.
 func preparePostgres(ctx context.Context, c *sql.Conn) error {
-	var reading, fsync string
-	err := c.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only'), COALESCE(current_setting('fsync', true), 'on')").Scan(&reading, &fsync)
+	var readOnly, fsync string
+	err := c.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only'), COALESCE(current_setting('fsync', true), 'on')").Scan(&readOnly, &fsync)
 	switch {
 	case err != nil:
 		return fmt.Errorf("sqldb: settings of the server: %w", err)
-	case reading != "off":
+	case readOnly != "off":
 		return ErrReadOnly
 	case fsync != "on":
 		return fmt.Errorf("%w: fsync is %s", ErrUnsafe, fsync)

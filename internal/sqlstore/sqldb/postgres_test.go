@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,4 +234,48 @@ func TestPasswordFile(t *testing.T) {
 			closed(t, d)
 		}
 	}
+}
+
+// TestTurnTakenBack has a process fall silent while it has the turn: the server
+// takes it back after a quarter of a minute, and another one writes.
+func TestTurnTakenBack(t *testing.T) {
+	if os.Getenv("WHITHER_LONG") != "1" {
+		t.Log("a shorter silence than the server's patience; WHITHER_LONG=1 is longer")
+	}
+	u := pgtest.Schema(t, pgtest.Start(t))
+	silent, other := open(t, config(sqldb.Options{URL: u}, schema())), open(t, config(sqldb.Options{URL: u}, schema()))
+	silence := 300 * time.Millisecond
+	if os.Getenv("WHITHER_LONG") == "1" {
+		silence = 25 * time.Second
+	}
+	var runs atomic.Int32
+	has, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- silent.Write(t.Context(), "silent", func(ctx context.Context, tx *sqldb.Tx) error {
+			if err := insert(1)(ctx, tx); err != nil {
+				return err
+			}
+			if runs.Add(1) == 1 {
+				close(has)
+				time.Sleep(silence)
+			}
+			return nil
+		})
+	}()
+	<-has
+	began := time.Now()
+	if err := other.Write(t.Context(), "other", insert(2)); err != nil {
+		t.Error(err)
+	}
+	if waited := time.Since(began); waited > 22*time.Second || waited < min(silence/2, 10*time.Second) {
+		t.Errorf("the other one waited %s", waited)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := keys(t, other); fmt.Sprint(got) != "[1 2]" {
+		t.Errorf("%v after %d runs", got, runs.Load())
+	}
+	closed(t, silent)
+	closed(t, other)
 }

@@ -183,8 +183,8 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 	}
 }
 
-// maxRuns bounds how often a transaction is run again. With the pauses between
-// them the runs take three seconds, if the server answers.
+// maxRuns bounds how often a transaction is run again, the dialect's patience how
+// long that may take together.
 const maxRuns = 10
 
 // pause waits before run n+1, twice as long each time and a random part more, so
@@ -205,6 +205,11 @@ func pause(ctx context.Context, n int) {
 // ErrUncertain. The context is the goroutine's own: ending a statement half way
 // would roll back the writes of others.
 func (w *writer) commit(ctx context.Context, batch []*write) error {
+	if w.dialect.patience != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.dialect.patience)
+		defer cancel()
+	}
 	for n := 1; ; n++ {
 		err := w.attempt(ctx, batch)
 		if err == nil {
@@ -219,7 +224,7 @@ func (w *writer) commit(ctx context.Context, batch []*write) error {
 		switch {
 		case errors.Is(err, ErrUncertain):
 			return err
-		case n < maxRuns && (lost || w.dialect.again(err)):
+		case n < maxRuns && ctx.Err() == nil && (lost || w.dialect.again(err)):
 			pause(ctx, n)
 		case lost:
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -231,11 +236,6 @@ func (w *writer) commit(ctx context.Context, batch []*write) error {
 
 // attempt runs a batch once.
 func (w *writer) attempt(ctx context.Context, batch []*write) (err error) {
-	if w.dialect.patience != 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.dialect.patience)
-		defer cancel()
-	}
 	if w.conn == nil {
 		if w.conn, err = w.pool.Conn(ctx); err != nil {
 			return err
