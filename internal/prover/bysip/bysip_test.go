@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,10 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/possession"
 	"whither/possession/stir"
+	"whither/possession/stir/chain"
 	"whither/possession/stir/passport"
+	"whither/possession/stir/stirtest"
+	"whither/possession/stir/tnauth"
 	"whither/problem"
 )
 
@@ -110,6 +114,46 @@ func identity(f func(string) []string) phonenet.Fault {
 	return phonenet.Fault{Identity: func(v []string) []string { return f(v[0]) }}
 }
 
+// payload replaces texts in the claims after they were signed.
+func payload(pairs ...string) phonenet.Fault {
+	return identity(func(v string) []string {
+		parts := strings.SplitN(v, ".", 3)
+		claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil {
+			return nil
+		}
+		parts[1] = base64.RawURLEncoding.EncodeToString([]byte(strings.NewReplacer(pairs...).Replace(string(claims))))
+		return []string{strings.Join(parts, ".")}
+	})
+}
+
+// published changes the certificates in the repository, where nobody has been yet.
+func (s *scene) published(change func([]byte) []byte) phonenet.Fault {
+	s.places++
+	query := fmt.Sprintf("?%d", s.places)
+	return phonenet.Fault{Published: change, Signing: func(g *passport.Signing) { g.X5U += query }}
+}
+
+// under has the carrier sign under another certificate of the same root.
+func (s *scene) under(edit func(*stirtest.Profile)) phonenet.Fault {
+	s.t.Helper()
+	p := stirtest.Profile{
+		Name: "carrier", Key: stirtest.FixedKey("carrier"), From: s.Now.AddDate(-1, 0, 0), Until: s.Now.AddDate(1, 0, 0), List: tnauth.List{{Code: "4101"}},
+	}
+	edit(&p)
+	party, err := s.carriers.Issue(p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f := s.published(func([]byte) []byte { return party.PEM() })
+	place := f.Signing
+	f.Signing = func(g *passport.Signing) {
+		place(g)
+		g.Key = party.Key
+	}
+	return f
+}
+
 // broken are the ways that messages and calls have in common.
 func (s *scene) broken() []refusal {
 	return []refusal{
@@ -145,6 +189,24 @@ func (s *scene) broken() []refusal {
 		{"certificates nowhere", phonenet.Fault{Signing: func(g *passport.Signing) { g.X5U = "https://nowhere.example/a.pem" }}, 436, problem.STIRFetch},
 		{"certificates not there", phonenet.Fault{Signing: func(g *passport.Signing) { g.X5U += "x" }}, 436, problem.STIRFetch},
 		{"certificates inside the prover's network", phonenet.Fault{Signing: func(g *passport.Signing) { g.X5U = "https://10.0.0.1/a.pem" }}, 436, problem.STIRFetch},
+		{"a string for an array in dest", payload(`{"uri":["`, `{"uri":"`, `"]}`, `"}`), 438, problem.STIRPassport},
+		{"a number with plus", payload(`"tn":"`, `"tn":"+`), 438, problem.STIRPassport},
+		{"a number with separators", payload(`"tn":"4179`, `"tn":"41-79`), 438, problem.STIRPassport},
+		{"claims out of order", payload(`"iat":`, `"zat":`), 438, problem.STIRPassport},
+		{"oversized Identity", identity(func(v string) []string { return []string{v + ";x=" + strings.Repeat("a", passport.MaxIdentity)} }), 438, problem.STIRPassport},
+		{"certificates out of order", s.published(func(b []byte) []byte {
+			certificates, err := chain.ParsePEM(b)
+			if err != nil {
+				s.t.Error(err)
+			}
+			slices.Reverse(certificates)
+			return chain.FormatPEM(certificates)
+		}), 437, problem.STIRCertificate},
+		{"words beside the certificates", s.published(func(b []byte) []byte { return append([]byte("Here:\n"), b...) }), 436, problem.STIRFetch},
+		{"a certificate that had run out", s.under(func(p *stirtest.Profile) { p.From, p.Until = s.Now.AddDate(-2, 0, 0), s.Now.AddDate(-1, 0, 0) }), 437, problem.STIRCertificate},
+		{"a certificate of tomorrow", s.under(func(p *stirtest.Profile) { p.From = s.Now.Add(24 * time.Hour) }), 437, problem.STIRCertificate},
+		{"a certificate for other numbers", s.under(func(p *stirtest.Profile) { p.List = tnauth.List{{Number: "41791234568"}} }), 437, problem.STIRAuthority},
+		{"a certificate for no numbers", s.under(func(p *stirtest.Profile) { p.List = nil }), 437, problem.STIRAuthority},
 		{"certificates of another carrier", phonenet.Fault{Signing: func(g *passport.Signing) { g.X5U = s.mallorys.CertificatesURL() }}, 437, problem.STIRAuthority},
 	}
 }

@@ -59,6 +59,7 @@ type scene struct {
 	now      time.Time
 	snapshot *registry.Snapshot
 	ids      byte
+	places   int
 }
 
 // lockedBuffer collects what is logged.

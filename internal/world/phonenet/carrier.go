@@ -118,6 +118,9 @@ func (c *Carriers) AuthorityRoot() []byte { return c.authority.Certificate.Raw }
 // Port is where the repository of certificates listens.
 func (c *Carriers) Port() int { return c.port }
 
+// Issue issues a certificate under the carriers' root, for those that misbehave.
+func (c *Carriers) Issue(p stirtest.Profile) (*stirtest.Party, error) { return c.root.Issue(p) }
+
 // publish is the repository: GET /NAME.pem.
 func (c *Carriers) publish(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
@@ -126,7 +129,11 @@ func (c *Carriers) publish(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && r.URL.Path == "/"+one.name+".pem" {
 			w.Header().Set("Content-Type", "application/pem-certificate-chain")
 			w.Header().Set("Cache-Control", "max-age=3600")
-			_, _ = w.Write(one.signer.PEM())
+			certificates := one.signer.PEM()
+			if change := one.misbehaviour().Published; change != nil {
+				certificates = change(certificates)
+			}
+			_, _ = w.Write(certificates)
 			return
 		}
 	}
@@ -236,6 +243,9 @@ type Fault struct {
 	Identity func([]string) []string
 	// Body changes a message after it was signed.
 	Body func(string) string
+	// Published changes the certificates in the repository, in PEM. Who has fetched
+	// them keeps them; the place is the same with a query behind it.
+	Published func([]byte) []byte
 	// Tap sees each value of Identity on its way.
 	Tap func(identity string)
 }
