@@ -75,8 +75,11 @@ func TestHandlesCountByTheirHost(t *testing.T) {
 		uri  string
 		over bool
 	}{
-		{"acct:a@id.example.org", false}, {"acct:b@id.example.org", true}, {"acct:a@id.example.net", false},
-		{"mailto:a@id.example.org", false}, {"mailto:b@id.example.org", true},
+		{"acct:a@id.example.org", false},
+		{"acct:b@id.example.org", true},
+		{"acct:a@id.example.net", false},
+		{"mailto:a@id.example.org", false},
+		{"mailto:b@id.example.org", true},
 	} {
 		err := caps.Take(worldtest.CSI(t, step.uri), worldtest.Key(t, "key").Public(), now)
 		if (err != nil) != step.over {
