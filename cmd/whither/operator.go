@@ -24,9 +24,14 @@ import (
 
 // registryCommand is for those who run a federation.
 type registryCommand struct {
-	Init registryInit `cmd:"" help:"Make the folder of a new federation, with its keys."`
-	Sign registrySign `cmd:"" help:"Sign and publish what is new in the members' folders."`
-	Show registryShow `cmd:"" help:"Show who is in a registry file."`
+	Init   registryInit   `cmd:"" help:"Make the folder of a new federation, with its keys."`
+	Admit  registryAdmit  `cmd:"" help:"Take in a member's application, or a member's new word."`
+	Close  registryClose  `cmd:"" help:"End a membership in good standing."`
+	Expel  registryExpel  `cmd:"" help:"End a membership; what the member signed since does not count."`
+	Rotate registryRotate `cmd:"" help:"Change the keys of a role of the federation."`
+	Sign   registrySign   `cmd:"" help:"Sign and publish what is new in the members' folders."`
+	Serve  registryServe  `cmd:"" help:"Serve what is published, and keep its timestamp young."`
+	Show   registryShow   `cmd:"" help:"Show who is in a registry file."`
 }
 
 type registryInit struct {
@@ -46,8 +51,8 @@ func (c registryInit) Run(s *session) error {
 		return err
 	}
 	return s.print(map[string]string{"folder": c.Folder}, fmt.Sprintf(
-		"made %s; take the keys %s away from this machine, each to another place, and give %s to everybody\nput each member's application into %s, then: whither registry sign %s",
-		c.Folder, filepath.Join(publish.KeysFolder, "root-N.pem"), publish.RootFile, filepath.Join(c.Folder, publish.MembersFolder, "ID"), c.Folder))
+		"made %s; take the keys %s away from this machine, each to another place, and give %s to everybody\nthen, for each member: whither registry admit %s APPLICATION, and at the end: whither registry sign %s",
+		c.Folder, filepath.Join(publish.KeysFolder, "root-N.pem"), publish.RootFile, c.Folder, c.Folder))
 }
 
 type registrySign struct {

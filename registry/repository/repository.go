@@ -145,8 +145,9 @@ func (r Repository) Publish(record registry.Record, now time.Time, keys Keys) (i
 	if err != nil {
 		return 0, err
 	}
+	goodTargets, goodSelves, goodSnapshot := r.Authority.Covers(at)
 	half := func(life time.Duration) time.Time { return now.Add(life / 2) }
-	newTargets := !same(files, at.Files, false) || at.TargetsExpire.Before(half(r.Lives.Targets))
+	newTargets := !goodTargets || !same(files, at.Files, false) || at.TargetsExpire.Before(half(r.Lives.Targets))
 	if newTargets {
 		record.Issued = now
 		if files, err = r.files(record); err != nil {
@@ -163,7 +164,7 @@ func (r Repository) Publish(record registry.Record, now time.Time, keys Keys) (i
 			return 0, err
 		}
 	}
-	newSelves := !same(files, at.Files, true) || at.SelvesExpire.Before(half(r.Lives.Selves))
+	newSelves := !goodSelves || !same(files, at.Files, true) || at.SelvesExpire.Before(half(r.Lives.Selves))
 	if newSelves {
 		d, err := tuf.SelvesFile(at.Selves.Number+1, now.Add(r.Lives.Selves), files)
 		if err != nil {
@@ -178,7 +179,7 @@ func (r Repository) Publish(record registry.Record, now time.Time, keys Keys) (i
 			return 0, err
 		}
 	}
-	if newTargets || newSelves || at.SnapshotExpires.Before(half(r.Lives.Snapshot)) {
+	if newTargets || newSelves || !goodSnapshot || at.SnapshotExpires.Before(half(r.Lives.Snapshot)) {
 		d, err := tuf.SnapshotFile(at.Snapshot.Number+1, now.Add(r.Lives.Snapshot), at.Targets, at.Selves)
 		if err != nil {
 			return 0, err

@@ -17,6 +17,7 @@ type Published struct {
 	Root, Stamp, Snapshot, Targets, Selves       Version
 	SnapshotExpires, TargetsExpire, SelvesExpire time.Time
 	Issued                                       time.Time
+	Delegate                                     string // id of the key that targets delegates the self records to
 	Files                                        map[string][]byte // targets, by path
 }
 
@@ -85,6 +86,9 @@ func (p *Published) targets(read Reader) error {
 			return fail("targets", err)
 		}
 		*list.expires = t.Signed.Expires
+		if d := t.Signed.Delegations; d != nil && len(d.Roles) == 1 && len(d.Roles[0].KeyIDs) == 1 {
+			p.Delegate = d.Roles[0].KeyIDs[0]
+		}
 		for path, file := range t.Signed.Targets {
 			if p.Files[path], err = read(hashed(path, file.Hashes["sha256"]), maxTarget); err != nil {
 				return err

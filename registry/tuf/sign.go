@@ -119,6 +119,27 @@ func (s Signers) add(keys map[string]*metadata.Key) (*metadata.Role, error) {
 	return role, nil
 }
 
+// Signed reports whether enough of the signers have signed a metadata file.
+func (s Signers) Signed(file []byte) bool {
+	d, err := ParseDocument(file)
+	if err != nil {
+		return false
+	}
+	good := 0
+	for _, k := range s.Keys {
+		_, id, err := tufKey(k)
+		if err != nil {
+			return false
+		}
+		if slices.ContainsFunc(d.signatures, func(sig metadata.Signature) bool {
+			return sig.KeyID == id && k.Verify(d.payload, sig.Signature) == nil
+		}) {
+			good++
+		}
+	}
+	return good >= s.Threshold
+}
+
 // Authority is who signs what, the content of root.json.
 type Authority struct {
 	Root        Signers
@@ -126,7 +147,15 @@ type Authority struct {
 	Publication key.Public // timestamp, snapshot and the self records
 }
 
-// Root returns root.json. From its second version on it must be signed by
+// Covers reports whether what stands published is signed as this authority asks
+// for: not so after its keys have changed.
+func (a Authority) Covers(p Published) (targets, selves, snapshot bool) {
+	one := Signers{Threshold: 1, Keys: []key.Public{a.Publication}}
+	_, id, err := tufKey(a.Publication)
+	return err == nil && id == p.Delegate && a.Federation.Signed(p.Targets.File), one.Signed(p.Selves.File), one.Signed(p.Snapshot.File)
+}
+
+// RootFile returns root.json. From its second version on it must be signed by
 // enough of the roots before it as well.
 func (a Authority) RootFile(version int64, expires time.Time) (Document, error) {
 	root := metadata.Root(seconds(expires)).Signed

@@ -48,12 +48,13 @@ func Server(base string, roots *x509.CertPool) (Fetch, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(ctx context.Context, name string, limit int) ([]byte, error) {
-		return get(ctx, client, u.JoinPath(repository.Path(name)).String(), limit)
+		return Get(ctx, client, u.JoinPath(repository.Path(name)).String(), limit)
 	}, nil
 }
 
-// get fetches one file; the transport asks for gzip and unpacks it.
-func get(ctx context.Context, client *http.Client, address string, limit int) ([]byte, error) {
+// Get fetches one file with a client that follows no redirects; its transport asks
+// for gzip and unpacks it.
+func Get(ctx context.Context, client *http.Client, address string, limit int) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("update: %w", err)
