@@ -8,3 +8,6 @@ func Errors() []error {
 	}
 	return out
 }
+
+// Destination is a door for tests.
+var Destination = destination
