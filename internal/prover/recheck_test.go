@@ -52,7 +52,7 @@ func TestR05Recheck(t *testing.T) {
 		want possession.Level
 	}{
 		"with an observer's word":           {[][]byte{s.Receipt, recheck, word}, possession.Level4},
-		"without":                           {[][]byte{s.Receipt, recheck}, possession.Level2},
+		"without":                           {[][]byte{s.Receipt, recheck}, possession.Level1},
 		"the first prover and the observer": {[][]byte{s.Receipt, word}, possession.Level1},
 	} {
 		if got, err := a.assess(c.set...); err != nil || got.Level != c.want {
