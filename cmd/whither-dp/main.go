@@ -5,17 +5,21 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"time"
 
 	"whither/internal/command"
 	"whither/internal/dp"
+	"whither/internal/keyfile"
 )
 
 func main() {
-	command.Main(command.Command{Name: "whither-dp", Settings: dp.SettingsFile, Serve: serve, Check: inspect})
+	command.Main(command.Command{Name: "whither-dp", Settings: dp.SettingsFile, Serve: serve, Check: inspect, Words: words()})
 }
 
 func serve(ctx context.Context, config string, log *slog.Logger) error {
@@ -32,4 +36,43 @@ func inspect(ctx context.Context, config string, log *slog.Logger) (string, erro
 		return "", err
 	}
 	return "settings, keys, registry and store are in order", errors.Join(d.Ready(), closeStore())
+}
+
+// words are what reviewers do, beside a running DP.
+func words() []command.Word {
+	return []command.Word{{
+		Name: "review", Args: "list | show CASE | decide CASE newcomer|incumbent KEYFILE REASON | key KEYFILE",
+		Help: "see the cases that people decide, and decide them", Run: review,
+	}}
+}
+
+func review(ctx context.Context, config string, args []string, out io.Writer) error {
+	var do func(*dp.Review) error
+	switch {
+	case len(args) == 2 && args[0] == "key":
+		return makeReviewer(args[1], out)
+	case len(args) == 1 && args[0] == "list":
+		do = func(r *dp.Review) error { return r.List(ctx) }
+	case len(args) == 2 && args[0] == "show":
+		do = func(r *dp.Review) error { return r.Show(ctx, args[1]) }
+	case len(args) == 5 && args[0] == "decide" && (args[2] == dp.SideNewcomer || args[2] == dp.SideIncumbent):
+		do = func(r *dp.Review) error { return r.Decide(ctx, args[1], args[2], args[3], args[4]) }
+	default:
+		return command.Usage("review: list, show, decide or key")
+	}
+	r, err := dp.OpenReview(ctx, config, dp.Options{Now: time.Now, Log: slog.New(slog.DiscardHandler)}, out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(r), r.Close())
+}
+
+// makeReviewer makes a reviewer's key, and prints what goes into dp.toml.
+func makeReviewer(path string, out io.Writer) error {
+	k, err := keyfile.MakeSigning(path)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, hex.EncodeToString(k.Public().Bytes()))
+	return err
 }

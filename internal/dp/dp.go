@@ -51,6 +51,10 @@ type Config struct {
 	// Grace is for how long nobody may have seen this DP at work before holds
 	// stand still; zero: 15 minutes.
 	Grace time.Duration
+	// Reviewers decide cases, each with a key; Quorum is how many have to agree,
+	// zero: one.
+	Reviewers []key.Public
+	Quorum    int
 	// Tick is how often due work is looked for; zero: a minute.
 	Tick time.Duration
 	Now  func() time.Time
@@ -86,7 +90,7 @@ func New(c Config) (*DP, error) {
 	d, err := directory.New(directory.Config{
 		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers), Store: c.Store,
 		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife, Demands: c.Demands,
-		Teller: t, Grace: c.Grace,
+		Teller: t, Grace: c.Grace, Reviewers: c.Reviewers, Quorum: c.Quorum,
 	})
 	if err != nil {
 		return nil, err

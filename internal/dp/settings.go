@@ -27,6 +27,8 @@ type Settings struct {
 	SignatureDays int `toml:"signature_days"`
 
 	Evidence EvidenceSettings `toml:"evidence"`
+
+	Review ReviewSettings `toml:"review"`
 }
 
 // Names of what lies in a DP's folder.
@@ -47,7 +49,10 @@ func ReadSettings(path string) (Settings, error) {
 	if s.SignatureDays < 1 || s.SignatureDays > 7 {
 		return Settings{}, fmt.Errorf("dp: %s: signature_days is 1 to 7", SettingsFile)
 	}
-	_, err := s.Evidence.demands()
+	if _, err := s.Evidence.demands(); err != nil {
+		return s, err
+	}
+	_, err := s.Review.reviewers()
 	return s, err
 }
 
@@ -92,6 +97,10 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	if err != nil {
 		return nil, nil, err
 	}
+	reviewers, err := s.Review.reviewers()
+	if err != nil {
+		return nil, nil, err
+	}
 	offers, err := keyfile.ReadSecret(filepath.Join(dir, "keys", offerFile))
 	if err != nil {
 		return nil, nil, err
@@ -110,7 +119,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	}
 	d, err := New(Config{
 		Party: m.ID, Key: m.Sign, TLS: m.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: m.Registry,
-		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())

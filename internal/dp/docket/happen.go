@@ -159,9 +159,9 @@ func (k *Docket) Event(id RecordID, e precedence.Event, source string) (Write, b
 	return w, true, err
 }
 
-// Judge returns the write of a reviewer's decision. When enough agree, as quorum
-// says, the claim is decided.
-func (k *Docket) Judge(c Claim, decisions [][]byte, decided, newcomer bool, finish Finish) (Write, error) {
+// judge returns the write of decisions on a claim, and what follows from them if
+// they decide it.
+func (k *Docket) judge(c Claim, decisions [][]byte, decided, newcomer bool, finish Finish) (Write, error) {
 	before := c
 	c.Decisions = decisions
 	if !decided {

@@ -28,6 +28,8 @@ var table = [...]struct {
 	{directory.ErrUnknown, problem.MappingUnknown},
 	{docket.ErrConflict, problem.SequenceConflict},
 	{docket.ErrRetired, problem.KeyRetired},
+	{docket.ErrDecision, problem.Internal}, // reviewers do not come over the network
+	{docket.ErrClosed, problem.Internal},
 	{docket.ErrRepeated, problem.Internal}, // is answered with the mapping that lives
 	{directory.ErrIDTaken, problem.MappingConflict},
 	{directory.ErrOfferUsed, problem.OfferUsed},
