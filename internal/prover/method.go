@@ -40,7 +40,8 @@ type Method struct {
 // [Prover.Decide].
 type Challenger interface {
 	// Begin makes a new challenge one of this kind. Of c it may change Expires,
-	// to earlier, and Memo. It returns what the client is told; the core adds id
+	// to earlier, Memo, and Mailbox, where answers come to addresses that are not
+	// as long: then two may be the same, and ErrTaken is due. It returns what the client is told; the core adds id
 	// and expiry. The kind speaks for the CSI's scheme, or ErrKind is due.
 	//
 	// What Begin sends is on its way before the challenge is stored: a crash

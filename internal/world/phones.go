@@ -114,6 +114,9 @@ func (c carrier) entry(w *World, since, now time.Time) (registry.Entry, error) {
 	}}, nil
 }
 
+// numbers are how the numbers begin that lead to each prover.
+var numbers = map[string]string{ProverA: "+41445551", ProverB: "+41445552"}
+
 // joinPhones gives a prover sockets for SIP, at one port, and tells the carriers.
 func (w *World) joinPhones(ctx context.Context, m *member, s *daemon.Settings) (sipin.Listeners, error) {
 	for try := 0; ; try++ {
@@ -130,8 +133,9 @@ func (w *World) joinPhones(ctx context.Context, m *member, s *daemon.Settings) (
 			}
 			return sipin.Listeners{}, err
 		}
-		s.SIP = daemon.SIPSettings{Listen: at, Host: at, Media: "127.0.0.1"}
+		s.SIP = daemon.SIPSettings{Listen: at, Host: at, Media: "127.0.0.1", Numbers: numbers[m.name] + "xxxxxx"}
 		w.Carriers.Route(m.name, at)
+		w.Carriers.RouteNumbers(numbers[m.name], m.name)
 		return sipin.Listeners{UDP: udp, TCP: tcp}, nil
 	}
 }

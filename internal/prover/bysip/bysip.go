@@ -14,8 +14,8 @@
 //	  │ ────────────────────> │
 //	  │ <── receipt ───────── │
 //
-// Each challenge has a SIP address of its own, told to the client over TLS. It
-// must be the one destination inside the PASSporT: so what a carrier signed for
+// Each challenge has a SIP address of its own, or for calls a telephone number,
+// told to the client over TLS. It must be the one destination inside the PASSporT: so what a carrier signed for
 // another challenge, another prover or a number that somebody lured a person to
 // call answers none. A message contains the response. A call does not: its code,
 // which is the response cut down to eight digits, is entered by keypad, after the
@@ -90,13 +90,17 @@ type Config struct {
 	Certificates Certificates
 	// SIP are the settings of the edge; its Host and Count are set here.
 	SIP sipin.Config
-	Now func() time.Time
-	Log *slog.Logger
+	// Numbers is a block of telephone numbers that lead here, as +4144555xxxxxx:
+	// each call gets one of its own. Empty: calls go to SIP addresses.
+	Numbers string
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // SIP is the telephone of one prover.
 type SIP struct {
 	config   Config
+	numbers  block
 	requests *prometheus.CounterVec
 	used     used
 }
@@ -106,7 +110,11 @@ func New(c Config) (*SIP, error) {
 	if c.Certificates == nil || c.Now == nil || c.Log == nil || c.Trust.Snapshot == nil || c.Party.IsZero() {
 		return nil, errors.New("bysip: party, trust, certificates, clock and log are needed")
 	}
-	s := &SIP{config: c, requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+	numbers, err := parseBlock(c.Numbers)
+	if err != nil {
+		return nil, err
+	}
+	s := &SIP{config: c, numbers: numbers, requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "whither", Subsystem: "prover", Name: "sip_requests_total",
 		Help: "SIP requests by what became of them. Alarm on flood and busy.",
 	}, []string{"outcome"})}
@@ -143,10 +151,29 @@ func (h challenger) Begin(_ context.Context, c *prover.Challenge) (wire.Challeng
 	if _, err := h.sip.config.Trust.Now(h.form); err != nil {
 		return wire.Challenge{}, err
 	}
+	told := wire.Challenge{Nonce: c.Nonce[:]}
 	if h.form == stir.FormCall {
 		c.Expires = c.Started.Add(CallLife)
+		if h.sip.numbers.free > 0 {
+			number, err := h.sip.numbers.draw()
+			if err != nil {
+				return wire.Challenge{}, err
+			}
+			c.Mailbox, c.Memo, told.To = boxOf(number), number, "tel:"+number
+			return told, nil
+		}
 	}
-	return wire.Challenge{Nonce: c.Nonce[:], To: bystir.Address(c.Mailbox, h.sip.config.Party)}, nil
+	told.To = bystir.Address(c.Mailbox, h.sip.config.Party)
+	return told, nil
+}
+
+// destination is what a PASSporT for a challenge must have as its one
+// destination.
+func (s *SIP) destination(c prover.Challenge) passport.Party {
+	if number, ok := strings.CutPrefix(c.Memo, "+"); ok {
+		return passport.Party{TN: number}
+	}
+	return passport.Party{URI: bystir.Address(c.Mailbox, s.config.Party)}
 }
 
 // Serve takes messages and calls for a prover on l until ctx ends, then finishes
@@ -169,7 +196,7 @@ var _ sipin.Owner = (*owner)(nil)
 
 // open returns the challenge that a request is about.
 func (o *owner) open(ctx context.Context, r sipin.Request, kind possession.Kind) (prover.Challenge, error) {
-	box, ok := prover.ParseMailbox(r.User)
+	box, ok := o.sip.numbers.box(r.User)
 	if !ok {
 		return prover.Challenge{}, prover.ErrUnknown
 	}
@@ -249,8 +276,7 @@ func (s *SIP) judge(ctx context.Context, c prover.Challenge, r sipin.Request, fo
 		return prover.Finding{}, err
 	}
 	want := stir.Want{
-		CSI: c.CSI, Holder: c.Holder, Nonce: c.Nonce, Dest: passport.Party{URI: bystir.Address(c.Mailbox, s.config.Party)},
-		Now: now, MaxAge: age,
+		CSI: c.CSI, Holder: c.Holder, Nonce: c.Nonce, Dest: s.destination(c), Now: now, MaxAge: age,
 	}
 	artefact := stir.Artefact{Form: form, Token: p.Text(), Body: body}
 	if err := stir.CheckClaims(artefact, want); err != nil {
@@ -372,6 +398,7 @@ var table = [...]struct {
 	{ErrIdentity, problem.STIRPassport},
 	{ErrUsed, problem.STIRTime},
 	{ErrCode, problem.CodeWrong},
+	{ErrNumbers, problem.Internal},
 	{certfetch.ErrHost, problem.STIRFetch},
 	{certfetch.ErrFetch, problem.STIRFetch},
 	{certfetch.ErrContent, problem.STIRFetch},

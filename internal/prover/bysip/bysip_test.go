@@ -1,10 +1,12 @@
 package bysip_test
 
 import (
+	"context"
 	"crypto/elliptic"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
 	"strings"
@@ -99,6 +101,71 @@ func TestR01CallProvesAShare(t *testing.T) {
 	}
 	s.quiet()
 }
+
+// TestR01CallToANumber: a prover with a block of numbers gives each call one of its
+// own, which people dial, and which has to be the destination.
+func TestR01CallToANumber(t *testing.T) {
+	s := newSceneWith(t, "+41445551xxxxxx")
+	c := s.begin(possession.SignedCall, bob, "bob's app")
+	number, ok := strings.CutPrefix(c.to, "tel:")
+	if !ok || len(number) != 15 || !strings.HasPrefix(number, "+41445551") {
+		t.Fatalf("called is %s", c.to)
+	}
+	var r *phonenet.Refused
+	for name, fault := range map[string]phonenet.Fault{
+		"another number": claims(func(c *passport.Claims) { c.Dest.TN = []string{"41445551000000"} }),
+		"an address": claims(func(d *passport.Claims) {
+			d.Dest = passport.Destinations{URI: []string{"sip:" + c.Mailbox.Local() + "@" + worldtest.ProverA}}
+		}),
+	} {
+		s.bobs.Misbehave(fault)
+		if err := s.phones.Call(t.Context(), bob, c.to, code(c)); !errors.As(err, &r) || s.state(c).Problem != problem.STIRDestination {
+			t.Errorf("signed for %s: %v", name, err)
+		}
+	}
+	s.bobs.Misbehave(phonenet.Fault{})
+	for name, to := range map[string]string{
+		"nobody's number":      "tel:+41445551" + strings.Repeat("0", 6),
+		"a longer one":         c.to + "1",
+		"one before the block": "tel:+41445550123456",
+	} {
+		if to == c.to {
+			continue // one time in a million
+		}
+		if err := s.phones.Call(t.Context(), bob, to, code(c)); !errors.As(err, &r) || r.Code != 404 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := s.phones.Send(t.Context(), bob, c.to, text(c)); !errors.As(err, &r) || r.Code != 404 {
+		t.Errorf("a message to the number of a call: %v", err)
+	}
+	if err := s.phones.Call(t.Context(), bob, c.to, code(c)); err != nil || s.state(c).State != prover.Proved {
+		t.Errorf("state %d, %v", s.state(c).State, err)
+	}
+	message := s.begin(possession.SIPMessage, bob, "bob's app")
+	if err := s.phones.Send(t.Context(), bob, message.to, text(message)); err != nil {
+		t.Errorf("messages still go to an address: %v", err)
+	}
+	s.quiet()
+}
+
+// TestNumbers: what is a block of numbers.
+func TestNumbers(t *testing.T) {
+	s := newScene(t)
+	for _, block := range []string{
+		"4144555xxxxxx", "+4144555", "+4144555xxxxx", "+4144555xxxxxxxxx", "+0144555xxxxxx", "+4xxxxxx", "+41x44555xxxxxx", "+41-44xxxxxx", "xxxxxxx",
+	} {
+		c := bysip.Config{Party: worldtest.Party(t, worldtest.ProverA), Trust: s.trust, Certificates: nowhere{}, Numbers: block, Now: s.clock, Log: slog.New(slog.DiscardHandler)}
+		if _, err := bysip.New(c); !errors.Is(err, bysip.ErrNumbers) {
+			t.Errorf("%s: %v", block, err)
+		}
+	}
+}
+
+// nowhere has no certificates.
+type nowhere struct{}
+
+func (nowhere) Chain(context.Context, string) ([]byte, error) { return nil, errors.New("nowhere") }
 
 // refusal is a way to break a message or a call, and what becomes of it.
 type refusal struct {

@@ -105,6 +105,12 @@ func (s *scene) wait(d time.Duration) {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
+	return newSceneWith(t, "")
+}
+
+// newSceneWith is newScene with a prover that has a block of numbers.
+func newSceneWith(t *testing.T, numbers string) *scene {
+	t.Helper()
 	s := &scene{Federation: worldtest.New(t), t: t, logs: &lockedBuffer{}}
 	s.now = s.Now
 	must := func(err error) {
@@ -134,7 +140,7 @@ func newScene(t *testing.T) *scene {
 	s.Record.Policy.Evidence.Carriers = []registry.Anchor{{Digest: root[:], Prefixes: []string{"41"}}}
 	s.snapshot = s.Federation.Snapshot()
 	s.trust = bystir.Trust{Snapshot: s.Snapshot, Certificates: [][]byte{s.carriers.Root()}}
-	s.serve(must)
+	s.serve(must, numbers)
 	return s
 }
 
@@ -145,7 +151,7 @@ func (s *scene) grant(carrier, code, prefix string) {
 }
 
 // serve starts the prover's SIP.
-func (s *scene) serve(must func(error)) {
+func (s *scene) serve(must func(error), numbers string) {
 	s.t.Helper()
 	party := worldtest.Party(s.t, worldtest.ProverA)
 	files := fetch.New(fetch.Config{
@@ -159,10 +165,11 @@ func (s *scene) serve(must func(error)) {
 	udp, err := lc.ListenPacket(s.t.Context(), "udp", s.at)
 	must(err)
 	s.carriers.Route(worldtest.ProverA, s.at)
+	s.carriers.RouteNumbers("+4144", worldtest.ProverA)
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	phone, err := bysip.New(bysip.Config{
 		Party: party, Trust: s.trust, Certificates: certfetch.New(certfetch.Config{Fetch: files, Now: s.clock}),
-		SIP: sipin.Config{Contact: s.at, Media: "127.0.0.1"}, Now: s.clock, Log: log,
+		SIP: sipin.Config{Contact: s.at, Media: "127.0.0.1"}, Numbers: numbers, Now: s.clock, Log: log,
 	})
 	must(err)
 	s.method = phone.Method()

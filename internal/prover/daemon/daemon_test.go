@@ -295,6 +295,7 @@ func TestTelephone(t *testing.T) {
 		"no announcement":           func(s *daemon.Settings) { s.SIP.Announcement = "none.ulaw" },
 		"announcement for too long": func(s *daemon.Settings) { s.SIP.Announcement = "long.ulaw" },
 		"no certificate":            func(s *daemon.Settings) { s.SIP.Certificate = "none.pem" },
+		"no block of numbers":       func(s *daemon.Settings) { s.SIP.Numbers = "+41445551234" },
 	} {
 		bent := s
 		bend(&bent)

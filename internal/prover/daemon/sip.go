@@ -45,6 +45,10 @@ type SIPSettings struct {
 	// change; empty: those of the table mail.
 	Certificate    string `toml:"certificate"`
 	CertificateKey string `toml:"certificate_key"`
+	// Numbers is a block of telephone numbers that the operator leads to this
+	// address, as "+4144555xxxxxx", with 6 to 10 x: each call that is asked for gets
+	// one of its own, and people dial it. Empty: calls go to SIP addresses.
+	Numbers string `toml:"numbers"`
 	// Media is the IP address for the sound of calls, to which carriers send RTP at
 	// any port; empty: calls are not taken, messages are.
 	Media string `toml:"media"`
@@ -66,8 +70,8 @@ func (s Settings) checkSIP() error {
 		return wrong("stir.roots", "a file, since sip.listen is set")
 	case s.SIP.Media != "" && net.ParseIP(s.SIP.Media) == nil:
 		return wrong("sip.media", "an IP address")
-	case s.SIP.Announcement != "" && s.SIP.Media == "":
-		return wrong("sip.media", "an IP address, since sip.announcement is set")
+	case (s.SIP.Announcement != "" || s.SIP.Numbers != "") && s.SIP.Media == "":
+		return wrong("sip.media", "an IP address, since sip.announcement or sip.numbers is set")
 	case slices.Contains(s.STIR.CertificateHosts, ""):
 		return wrong("stir.certificate_hosts", "names of hosts")
 	}
@@ -109,14 +113,14 @@ func openSTIR(dir string, s Settings, o Options, m party.Member) (telephone, err
 	if err != nil {
 		return telephone{}, err
 	}
-	c := bysip.Config{Party: m.ID, Trust: trust, Now: o.Now, Log: o.Log}
+	c := bysip.Config{Party: m.ID, Trust: trust, Numbers: s.SIP.Numbers, Now: o.Now, Log: o.Log}
 	if c.SIP, err = openSIP(dir, s.SIP, o); err != nil {
 		return telephone{}, err
 	}
 	t.files = fetch.New(web)
 	c.Certificates = certfetch.New(certfetch.Config{Fetch: t.files, Hosts: s.STIR.CertificateHosts, Now: o.Now})
 	if t.phone, err = bysip.New(c); err != nil {
-		return telephone{}, err
+		return telephone{}, fmt.Errorf("daemon: %s: sip: %w", SettingsFile, err)
 	}
 	t.methods = append(t.methods, t.phone.Method())
 	return t, nil

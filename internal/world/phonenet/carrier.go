@@ -53,6 +53,7 @@ type Carriers struct {
 	mu     sync.Mutex
 	all    []*Carrier
 	routes map[string]string // SIP domain to host:port
+	blocks map[string]string // prefix of numbers, with +, to SIP domain
 }
 
 // StartCarriers starts the root and the repository of a network's carriers.
@@ -61,7 +62,7 @@ func (n *Network) StartCarriers(ctx context.Context, c CarriersConfig) (*Carrier
 	if err != nil {
 		return nil, fmt.Errorf("phonenet: %w", err)
 	}
-	out := &Carriers{network: n, config: c, done: make(chan error, 1), routes: make(map[string]string)}
+	out := &Carriers{network: n, config: c, done: make(chan error, 1), routes: make(map[string]string), blocks: make(map[string]string)}
 	k, err := newKey()
 	if err != nil {
 		return nil, err
@@ -148,6 +149,38 @@ func (c *Carriers) Route(domain, address string) {
 	c.routes[domain] = address
 }
 
+// RouteNumbers says to which domain calls of numbers with a prefix, as +4144555,
+// are delivered.
+func (c *Carriers) RouteNumbers(prefix, domain string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.blocks[prefix] = domain
+}
+
+// uri returns the SIP URI to which something for a SIP address or a number goes,
+// and where that is.
+func (c *Carriers) uri(to string) (sip.Uri, string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if number, ok := strings.CutPrefix(to, "tel:"); ok {
+		to = ""
+		for prefix, domain := range c.blocks {
+			if strings.HasPrefix(number, prefix) {
+				to = "sip:" + number + "@" + domain + ";user=phone"
+			}
+		}
+	}
+	var uri sip.Uri
+	if err := sip.ParseUri(to, &uri); err != nil || uri.Scheme != "sip" || uri.User == "" {
+		return sip.Uri{}, "", ErrRoute
+	}
+	address, ok := c.routes[uri.Host]
+	if !ok {
+		return sip.Uri{}, "", ErrRoute
+	}
+	return uri, address, nil
+}
+
 // Add adds a carrier with a service provider code, for the numbers with one of
 // the prefixes, as +4179.
 func (c *Carriers) Add(name, code string, prefixes ...string) (*Carrier, error) {
@@ -221,7 +254,8 @@ func (n *Network) Send(ctx context.Context, from, to, text string) error {
 	return c.message(ctx, from, to, text)
 }
 
-// Call has a phone call a SIP address and press keys once the call is answered.
+// Call has a phone call a SIP address, or a number as tel:+4144555123456, and
+// press keys once the call is answered.
 // It returns nil if the other side then hangs up content.
 func (n *Network) Call(ctx context.Context, from, to, keys string) error {
 	c, err := n.of(from)
@@ -330,6 +364,9 @@ func (c *Carrier) sign(from, to string, e passport.Extension, text string) ([]st
 		IssuedAt: c.carriers.network.now(), Orig: passport.Party{TN: strings.TrimPrefix(from, "+")},
 		Dest: passport.Destinations{URI: []string{to}},
 	}
+	if number, ok := strings.CutPrefix(to, "tel:+"); ok {
+		claims.Dest = passport.Destinations{TN: []string{number}}
+	}
 	if e == passport.Shaken {
 		id, err := random(16)
 		if err != nil {
@@ -378,15 +415,9 @@ func (c *Carrier) misbehaviour() Fault {
 
 // request builds what goes from a number to an address, and finds its way.
 func (c *Carrier) request(method sip.RequestMethod, from, to, mediaType string, identity []string, body []byte) (*sip.Request, error) {
-	var uri sip.Uri
-	if err := sip.ParseUri(to, &uri); err != nil || uri.Scheme != "sip" || uri.User == "" {
-		return nil, ErrRoute
-	}
-	c.carriers.mu.Lock()
-	address, ok := c.carriers.routes[uri.Host]
-	c.carriers.mu.Unlock()
-	if !ok {
-		return nil, ErrRoute
+	uri, address, err := c.carriers.uri(to)
+	if err != nil {
+		return nil, err
 	}
 	req := sip.NewRequest(method, uri)
 	tag, err := random(8)
