@@ -203,6 +203,10 @@ var rules = house{
 			"internal/dp/... internal/sqlstore/... cosigner client",
 			"R5: who verifies possession is nobody's DP or MSP",
 		},
+		"internal/prover/daemon": {
+			"internal/dp/... internal/msp cosigner client internal/world/...",
+			"R5: nor are its methods, which are put together here",
+		},
 		"internal/observer": {
 			"internal/dp/... internal/prover/... internal/sqlstore/... internal/world/... cosigner client",
 			"R5: who vouches for keys is nobody's DP, MSP or prover",

@@ -25,8 +25,8 @@ import (
 	"whither/internal/pinned"
 	"whither/internal/prover/daemon"
 	"whither/internal/publish"
-	"whither/internal/world/mailnet"
 	"whither/internal/world/mailca"
+	"whither/internal/world/mailnet"
 	"whither/internal/world/worldtest"
 	"whither/possession/stir/stirtest"
 	"whither/registry"
@@ -184,7 +184,7 @@ func expect(t *testing.T, r doctor.Report, want ...string) {
 }
 
 func TestFolders(t *testing.T) {
-	const codes = "codes: warning"
+	const codes, sim = "codes: warning", "sim: warning"
 	tests := []struct {
 		name, folder string
 		bend         func(w *town)
@@ -259,11 +259,16 @@ func TestFolders(t *testing.T) {
 			w.must(err)
 		}, want: []string{"mail certificate: wrong", codes}},
 		{name: "no mail certificate", folder: "prover", bend: func(w *town) { w.must(os.Remove(w.path("prover", "keys", "mail.pem"))) }, want: []string{"mail certificate: wrong", codes}},
+		{name: "no token of an operator", folder: "prover", bend: func(w *town) {
+			b, err := os.ReadFile(w.path("prover", "prover.toml"))
+			w.must(err)
+			w.write(string(b)+"\n[[sim.operator]]\nprefix = \"+41\"\nurl = \"https://op.example\"\ntoken = \"keys/sim.token\"\n", "prover", "prover.toml")
+		}, want: []string{"keys: wrong", codes}},
 		{name: "no roots, no token", folder: "prover", bend: func(w *town) {
 			b, err := os.ReadFile(w.path("prover", "prover.toml"))
 			w.must(err)
 			w.write(string(b)+"roots = \"ca.pem\"\n[call]\nurl = \"https://otp.example\"\ntoken = \"keys/call.token\"\n", "prover", "prover.toml")
-		}, want: []string{"keys: wrong", "mail roots: wrong"}},
+		}, want: []string{"keys: wrong", "mail roots: wrong", sim}},
 		{name: "roots that nobody names", folder: "prover", bend: func(w *town) {
 			root, err := stirtest.Root(stirtest.Profile{Name: "root", Key: stirtest.FixedKey("root"), From: w.now, Until: w.now.AddDate(1, 0, 0)})
 			w.must(err)
@@ -271,12 +276,12 @@ func TestFolders(t *testing.T) {
 			b, err := os.ReadFile(w.path("prover", "prover.toml"))
 			w.must(err)
 			w.write(string(b)+"[stir]\nroots = \"roots.pem\"\n[sip]\nlisten = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\ncertificate = \"none.pem\"\n", "prover", "prover.toml")
-		}, want: []string{codes, "sip certificate: wrong", "stir: wrong"}},
+		}, want: []string{codes, sim, "sip certificate: wrong", "stir: wrong"}},
 		{name: "no roots where the settings say", folder: "prover", bend: func(w *town) {
 			b, err := os.ReadFile(w.path("prover", "prover.toml"))
 			w.must(err)
 			w.write(string(b)+"[stir]\nroots = \"roots.pem\"\n", "prover", "prover.toml")
-		}, want: []string{codes, "stir: wrong"}},
+		}, want: []string{codes, sim, "stir: wrong"}},
 		{name: "a provider that nobody reaches", folder: "prover", bend: func(w *town) {
 			w.below("\n[[issuer]]\nurl = \"https://id.example.org\"\nclients = [\"a\"]\ndomains = [\"example.org\"]\n", "federation", publish.FederationFile)
 			w.sign()

@@ -32,6 +32,9 @@ func readProver(dir, path string) (subject, error) {
 			out.keys = append(out.keys, secret{name + ".token", func() error { _, err := keyfile.Token(out.in(c.Token)); return err }})
 		}
 	}
+	for _, o := range s.SIM.Operators {
+		out.keys = append(out.keys, secret{"sim token for " + o.Prefix, func() error { _, err := keyfile.Token(out.in(o.Token)); return err }})
+	}
 	out.more = func(r *Report, reg *registry.Snapshot, now time.Time) {
 		if _, err := keyfile.Certificate(out.in(s.Mail.Certificate), out.in(s.Mail.CertificateKey)); err != nil {
 			r.wrong("mail certificate", "put a certificate of a public authority, and its key, where the settings say", "%v", err)
@@ -43,8 +46,12 @@ func readProver(dir, path string) (subject, error) {
 				r.wrong("mail roots", "put the authorities' certificates where the settings say, or take mail.roots out", "%v", err)
 			}
 		}
-		if s.Message == (daemon.CourierSettings{}) && s.Call == (daemon.CourierSettings{}) {
+		codes := s.Message != (daemon.CourierSettings{}) || s.Call != (daemon.CourierSettings{})
+		if !codes {
 			r.warn("codes", "fill in [message] or [call], unless this prover is for mail alone", "no service that sends codes")
+		}
+		if (codes || s.STIR.Roots != "") && len(s.SIM.Operators) == 0 {
+			r.warn("sim", "fill in [[sim.operator]] for the operators that offer it", "nobody is asked whether a number's SIM card was changed")
 		}
 		r.telephone(out, s, reg, now)
 		r.world(dir, s, reg, now)
