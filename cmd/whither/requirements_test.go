@@ -417,8 +417,10 @@ func TestR19HolderReplacesAndWithdraws(t *testing.T) {
 		t.Errorf("replaced: %v", got[0]["outcome"])
 	}
 	f.run(t, dir, 0, "withdraw", ids[0])
-	if got := f.answers(t, own); got[0]["outcome"] != wire.OutcomeNone {
-		t.Errorf("withdrawn: %v", got[0]["outcome"])
+	// What was held against the mapping that is gone takes its place: the other
+	// one has proved possession, and nobody is left who could object.
+	if got := f.answers(t, own); got[0]["outcome"] != wire.OutcomeOne {
+		t.Errorf("withdrawn, with a claim held: %v", got[0]["outcome"])
 	}
 	if _, stderr := f.run(t, dir, 1, "withdraw", ids[0]); !strings.Contains(stderr, "no mapping of that id") {
 		t.Errorf("again: %s", stderr)
