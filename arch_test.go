@@ -42,7 +42,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
+			"client", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
 			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/bare", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"whither/client"
+	"whither/client/offline"
 	"whither/csi"
 	"whither/internal/world/worldtest"
 	"whither/key"
@@ -22,11 +23,11 @@ func TestR06ExportVerifiesOffline(t *testing.T) {
 	f := worldtest.New(t)
 	v := f.Mapping("bob@example.org", "bob", worldtest.MSPA)
 	root, set := f.Set()
-	file, err := client.NewExport(v, set).Encode()
+	file, err := offline.New(v, set).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, s, err := client.VerifyExport(file, root, f.Now)
+	got, s, err := offline.Verify(file, root, f.Now)
 	if err != nil || got.Digest() != v.Digest() || s.Version() != 1 {
 		t.Fatalf("%v", err)
 	}
@@ -41,7 +42,7 @@ func TestR06ExportVerifiesOffline(t *testing.T) {
 		"another root":  {file, otherRoot, f.Now, tuf.ErrUnsigned},
 		"a month later": {file, root, f.Now.AddDate(0, 1, 0), mapping.ErrStale},
 	} {
-		if _, _, err := client.VerifyExport(test.file, test.root, test.at); !errors.Is(err, test.want) {
+		if _, _, err := offline.Verify(test.file, test.root, test.at); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}
 	}

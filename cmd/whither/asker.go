@@ -15,6 +15,7 @@ import (
 
 	"whither/client"
 	"whither/client/contacts"
+	"whither/client/offline"
 	"whither/csi"
 	"whither/csi/national"
 	"whither/internal/person"
@@ -149,7 +150,7 @@ func (f *folder) saveFirst(path string, answers client.Answers) error {
 		return errors.New("nothing to save: no mapping was found")
 	}
 	_, file := f.Registry()
-	b, err := client.NewExport(answers.Answers[i].Mappings[0].Verified, file).Encode()
+	b, err := offline.New(answers.Answers[i].Mappings[0].Verified, file).Encode()
 	if err != nil {
 		return err
 	}
@@ -259,7 +260,7 @@ func (c verifyCommand) Run(s *session) error {
 	if at.IsZero() {
 		at = s.now()
 	}
-	v, snapshot, err := client.VerifyExport(file, root, at)
+	v, snapshot, err := offline.Verify(file, root, at)
 	if err != nil {
 		return fmt.Errorf("NOT TRUE: %w", err)
 	}
@@ -277,7 +278,7 @@ func readBounded(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, client.MaxExport+1))
+	return io.ReadAll(io.LimitReader(f, offline.MaxSize+1))
 }
 
 // print writes data as JSON, or text for people.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"whither/client"
+	"whither/client/offline"
 	"whither/csi"
 	"whither/internal/cose"
 	"whither/internal/person"
@@ -249,7 +250,7 @@ func (f *federation) notTrue(t *testing.T, b mapping.Bundle, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	export, err := client.Export{Bundle: wire.BundleOf(b), Registry: file}.Encode()
+	export, err := offline.Export{Bundle: wire.BundleOf(b), Registry: file}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"whither/client"
+	"whither/client/offline"
 	"whither/internal/fetch"
 	"whither/internal/keyfile"
 	"whither/key"
@@ -175,13 +176,13 @@ func (f *Folder) HolderKey() (key.Private, error) {
 
 // Own is a mapping of the person's, as kept in mappings/ID.json.
 type Own struct {
-	Export   client.Export `json:"export"`
-	Artefact []byte        `json:"artefact,omitempty"` // the raw evidence, which is the holder's to keep
+	Export   offline.Export `json:"export"`
+	Artefact []byte         `json:"artefact,omitempty"` // the raw evidence, which is the holder's to keep
 }
 
 // Save keeps a mapping of the person's, with its raw evidence.
 func (f *Folder) Save(v mapping.Verified, artefact []byte) error {
-	b, err := json.Marshal(Own{Export: client.NewExport(v, f.source.File()), Artefact: artefact})
+	b, err := json.Marshal(Own{Export: offline.New(v, f.source.File()), Artefact: artefact})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"whither/client"
+	"whither/client/offline"
 	"whither/csi"
 	"whither/internal/dkim"
 	"whither/internal/jws"
@@ -73,11 +74,11 @@ func (s *scene) verifyAlone(t *testing.T, v mapping.Verified) error {
 		}
 		return b
 	}
-	file, err := client.NewExport(v, read(s.RegistryPath())).Encode()
+	file, err := offline.New(v, read(s.RegistryPath())).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = client.VerifyExport(file, read(s.RootPath()), s.now())
+	_, _, err = offline.Verify(file, read(s.RootPath()), s.now())
 	return err
 }
 

@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"whither/client"
+	"whither/client/offline"
 	"whither/cosigner"
 	"whither/csi"
 	"whither/internal/dp/directory"
@@ -388,11 +388,11 @@ func (w *Stage) Believes(b mapping.Bundle) (mapping.Verified, error) {
 // exported is what somebody else's client does with what it is handed: the mapping
 // and the registry's file, verified offline against the root.
 func (w *Stage) exported(b mapping.Bundle) error {
-	file, err := client.Export{Bundle: wire.BundleOf(b), Registry: w.set}.Encode()
+	file, err := offline.Export{Bundle: wire.BundleOf(b), Registry: w.set}.Encode()
 	if err != nil {
 		return err
 	}
-	_, _, err = client.VerifyExport(file, w.root, w.Now)
+	_, _, err = offline.Verify(file, w.root, w.Now)
 	return err
 }
 

@@ -1,4 +1,6 @@
-package client
+// Package offline verifies a mapping from one file, without any network: what a
+// person hands to another, or keeps as evidence.
+package offline
 
 import (
 	"fmt"
@@ -18,24 +20,24 @@ type Export struct {
 	Registry wire.Bytes  `cbor:"registry" json:"registry"`
 }
 
-// MaxExport bounds an export file, in bytes.
-const MaxExport = tuf.MaxSet + wire.MaxBody
+// MaxSize bounds an export file, in bytes.
+const MaxSize = tuf.MaxSet + wire.MaxBody
 
-// NewExport puts an export together; registryFile is an encoded tuf.Set.
-func NewExport(v mapping.Verified, registryFile []byte) Export {
+// New puts an export together; registryFile is an encoded tuf.Set.
+func New(v mapping.Verified, registryFile []byte) Export {
 	return Export{Bundle: wire.BundleOf(v.Bundle()), Registry: registryFile}
 }
 
 // Encode writes the file's bytes (deterministic CBOR).
 func (e Export) Encode() ([]byte, error) { return wire.Encode(wire.TypeCBOR, e) }
 
-// VerifyExport reads an export file and verifies the mapping in it offline, as
+// Verify reads an export file and verifies the mapping in it offline, as
 // of now: the registry against the federation's root.json, the mapping against
 // the registry.
-func VerifyExport(file, root []byte, now time.Time) (mapping.Verified, *registry.Snapshot, error) {
+func Verify(file, root []byte, now time.Time) (mapping.Verified, *registry.Snapshot, error) {
 	var e Export
-	if err := wire.Decode(wire.TypeCBOR, file, MaxExport, &e); err != nil {
-		return mapping.Verified{}, nil, fmt.Errorf("client: not an export file: %w", err)
+	if err := wire.Decode(wire.TypeCBOR, file, MaxSize, &e); err != nil {
+		return mapping.Verified{}, nil, fmt.Errorf("offline: not an export file: %w", err)
 	}
 	set, err := tuf.ParseSet(e.Registry)
 	if err != nil {
