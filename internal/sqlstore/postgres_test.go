@@ -1,11 +1,14 @@
 package sqlstore_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -13,6 +16,7 @@ import (
 	"whither/internal/pgserver"
 	"whither/internal/sqlstore"
 	"whither/internal/sqlstore/sqldb"
+	"whither/internal/sqlstore/vault"
 	"whither/internal/storetest"
 	"whither/internal/storetest/pgtest"
 )
@@ -129,4 +133,34 @@ func TestReleaseBefore(t *testing.T) {
 		d := openDirectory(t, sqlstore.Options{URL: u, Keys: keys, Fault: fault})
 		return d, func() { closeDirectory(t, d) }
 	})
+}
+
+// TestFirstKeysWin starts processes with different keys on an empty database at
+// once: it is one's, and the others are turned away.
+func TestFirstKeysWin(t *testing.T) {
+	server := pgtest.Start(t)
+	for range 3 {
+		u := pgtest.Schema(t, server)
+		var won, lost atomic.Int32
+		var wg sync.WaitGroup
+		for range 4 {
+			keys := newKeys(t)
+			wg.Go(func() {
+				d, err := sqlstore.OpenDirectory(t.Context(), sqlstore.Options{URL: u, Keys: keys})
+				switch {
+				case err == nil:
+					won.Add(1)
+					closeDirectory(t, d)
+				case errors.Is(err, vault.ErrKeys):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 || lost.Load() != 3 {
+			t.Errorf("%d won, %d lost", won.Load(), lost.Load())
+		}
+	}
 }

@@ -87,6 +87,19 @@ func Open(ctx context.Context, o Options, schema Schema) (*Store, error) {
 	current := kekName(v.Current())
 	if have[metaRow] == "" || have[current] == "" {
 		err = db.Write(ctx, "note keys", func(ctx context.Context, t *sqldb.Tx) error {
+			// Another process may have noted its own since.
+			meta := make(map[string]string)
+			if err := t.Each(ctx, func(r sqldb.Row) error {
+				var name, value string
+				err := r.Scan(&name, &value)
+				meta[name] = value
+				return err
+			}, "SELECT name, value FROM meta"); err != nil {
+				return err
+			}
+			if err := acceptKeys(v, row, meta); err != nil {
+				return err
+			}
 			return errors.Join(t.SetMeta(ctx, metaRow, row), t.SetMeta(ctx, current, v.Checks()[v.Current()]))
 		})
 	}
