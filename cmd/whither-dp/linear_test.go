@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,18 +32,33 @@ type action struct {
 // The ends of actions, beside the names that a look-up finds.
 const (
 	done    = "done"
+	held    = "held"
 	refused = "refused"
 	unheard = "unheard" // nobody knows whether it was done
 )
 
-// live is what is true of one CSI: whose mapping lives, and whose have ended.
+// live is what is true of one CSI.
 type live struct {
-	who  string
-	dead string // names, each with a comma behind it
+	who   string // whose mapping lives; nobody's: ""
+	dead  names  // whose mappings have lived, and were withdrawn
+	held  names  // who claims it, and waits
+	spent names  // whose claims have ended
 }
 
+// names is a set of them, in order, each with a comma behind it.
+type names string
+
+func (n names) has(name string) bool { return strings.Contains(string(n), name+",") }
+
+func (n names) with(name string) names {
+	return names(strings.Join(slices.Sorted(slices.Values(append(strings.SplitAfter(string(n), ","), name+","))), ""))
+}
+
+func (n names) without(name string) names { return names(strings.Replace(string(n), name+",", "", 1)) }
+
 // oneHolder is the rule that the histories are held against: of mappings of
-// rivals one lives at a time, until it is withdrawn, and is then gone for ever.
+// rivals one lives at a time, until it is withdrawn, and is then gone for ever;
+// who comes meanwhile waits, and one of those who wait comes next.
 var oneHolder = porcupine.NondeterministicModel{
 	Partition: func(all []porcupine.Operation) [][]porcupine.Operation {
 		parts := make(map[int][]porcupine.Operation)
@@ -58,36 +74,91 @@ var oneHolder = porcupine.NondeterministicModel{
 	},
 	Init: func() []any { return []any{live{}} },
 	Step: func(state, input, output any) []any {
-		return after(state.(live), input.(action), output.(string))
+		var all []any
+		for _, s := range settled(state.(live)) {
+			for _, next := range after(s, input.(action), output.(string)) {
+				all = append(all, next)
+			}
+		}
+		return all
 	},
 	Equal: func(a, b any) bool { return a == b },
 }
 
-// after returns the states in which a CSI may be after an action with this end;
-// none means that it cannot have ended so.
-func after(s live, a action, end string) []any {
-	next, want := s, refused
-	switch a.what {
-	case "lookup":
-		want = s.who
-	case "admit":
-		if s.who == a.who {
-			want = done
-		} else if s.who == "" && !strings.Contains(s.dead, a.who+",") {
-			want, next.who = done, a.who
-		}
-	case "withdraw":
-		if s.who == a.who {
-			want, next = done, live{dead: s.dead + a.who + ","}
+// settled returns what a state may have become by itself: one who waited lives.
+func settled(s live) []live {
+	all := []live{s}
+	if s.who != "" {
+		return all
+	}
+	for _, name := range strings.Split(strings.TrimSuffix(string(s.held), ","), ",") {
+		if name != "" {
+			all = append(all, live{who: name, dead: s.dead, held: s.held.without(name), spent: s.spent})
 		}
 	}
-	switch end {
-	case want:
-		return []any{next}
-	case unheard:
-		return []any{s, next} // perhaps it never came, perhaps the answer was lost
+	return all
+}
+
+// after returns the states in which a CSI may be after an action with this end;
+// none means that it cannot have ended so.
+func after(s live, a action, end string) []live {
+	if end == unheard { // perhaps it never came, perhaps the answer was lost
+		all := []live{s}
+		for _, end := range []string{done, held, refused} {
+			all = append(all, after(s, a, end)...)
+		}
+		return all
+	}
+	switch a.what {
+	case "admit":
+		return s.admit(a.who, end)
+	case "withdraw":
+		return s.withdraw(a.who, end)
 	default:
-		return nil
+		return when(end == s.who, s)
+	}
+}
+
+func when(can bool, next live) []live {
+	if can {
+		return []live{next}
+	}
+	return nil
+}
+
+func (s live) admit(who, end string) []live {
+	won, waits, ended := s, s, s
+	won.who, won.held, won.spent = who, s.held.without(who), s.spent.without(who)
+	waits.held, waits.spent = s.held.without(who).with(who), s.spent.without(who)
+	ended.held, ended.spent = s.held.without(who), s.spent.without(who).with(who)
+	fresh := !s.held.has(who) && !s.spent.has(who)
+	switch {
+	case s.who == who:
+		return when(end == done, s)
+	case s.dead.has(who):
+		return when(end == refused, s)
+	case end == done:
+		return when(s.who == "", won)
+	case end == held:
+		return when(s.who != "" || s.held != "", waits)
+	case fresh:
+		return when(s.who != "", s) // there are bounds on how many wait
+	default:
+		return []live{ended}
+	}
+}
+
+func (s live) withdraw(who, end string) []live {
+	next := s
+	switch {
+	case s.who == who:
+		next.who, next.dead = "", s.dead.with(who)
+		return when(end == done, next)
+	case s.held.has(who): // it ends the claim
+		next.held, next.spent = s.held.without(who), s.spent.with(who)
+		return when(end == done, next)
+	default:
+		return when(end == refused, s)
 	}
 }
 
@@ -204,7 +275,7 @@ func (s *stage) end(a action, p *person) string {
 	case "admit":
 		var answer wire.SubmitAnswer
 		if err = s.holder.Call(ctx, s.dp, wire.PathMappings, "", p.request, &answer); err == nil && answer.State != wire.StateAdmitted {
-			return refused // held, for the one who lives
+			return held
 		}
 	case "withdraw":
 		err = s.withdraw(ctx, p)
@@ -260,12 +331,13 @@ func (h *history) judge() {
 		counts[o.Input.(action).what+" "+end]++
 	}
 	h.t.Logf("%d actions in %.1f s: %v", len(h.operations), time.Since(h.begun).Seconds(), counts)
-	if counts["admit done"] < 5 || counts["withdraw done"] < 5 || counts["lookup found"] < 5 || counts["admit refused"] < 5 {
+	if counts["admit done"] < 5 || counts["withdraw done"] < 5 || counts["lookup found"] < 5 || counts["admit held"] < 5 {
 		h.t.Error("the history says too little")
 	}
 	model := oneHolder.ToModel()
 	if got := porcupine.CheckOperationsTimeout(model, h.operations, patience); got != porcupine.Ok {
 		h.t.Errorf("the history is %s", got)
+		h.explain(model)
 	}
 	found := slices.IndexFunc(h.operations, func(o porcupine.Operation) bool { return o.Input.(action).what == "lookup" && o.Output != "" })
 	stranger := slices.Clone(h.operations)
@@ -281,5 +353,21 @@ func (h *history) judge() {
 		if got := porcupine.CheckOperationsTimeout(model, lie, patience); got != porcupine.Illegal {
 			h.t.Errorf("a history in which %s is %s", name, got)
 		}
+	}
+}
+
+// explain prints what happened to a CSI whose history cannot be.
+func (h *history) explain(model porcupine.Model) {
+	h.t.Helper()
+	for _, part := range oneHolder.Partition(h.operations) {
+		if porcupine.CheckOperationsTimeout(model, part, patience) == porcupine.Ok {
+			continue
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+		for _, o := range part {
+			a := o.Input.(action)
+			h.t.Logf("%8.2f to %8.2f ms, client %d: %s %s: %s", float64(o.Call)/1e6, float64(o.Return)/1e6, o.ClientId, a.what, a.who, o.Output)
+		}
+		return
 	}
 }

@@ -22,7 +22,10 @@ func (d *Directory) Withdraw(ctx context.Context, statement []byte, now time.Tim
 	}
 	s, err := d.Store.ByID(ctx, w.ID, now)
 	if errors.Is(err, ErrUnknown) {
-		return d.withdrawClaim(ctx, w, now)
+		if err := d.withdrawClaim(ctx, w, now); !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		s, err = d.Store.ByID(ctx, w.ID, now) // the claim may have won between the two looks
 	}
 	if err != nil {
 		return err
