@@ -3,6 +3,9 @@ package world_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +122,53 @@ func TestR01NumberAfterTrouble(t *testing.T) {
 		}
 		if after := len(s.Seen(world.ProverA)) + len(s.Seen(world.ProverB)); after == before {
 			t.Errorf("%s: no prover was asked", kind)
+		}
+	}
+}
+
+// typist is a person who types what her app shows into the page of the desk.
+type typist struct {
+	*desk.Person
+	page string
+}
+
+func (p typist) SendText(ctx context.Context, to, text string) error {
+	return p.fill(ctx, url.Values{"number": {people[0].Number}, "to": {to}, "text": {strings.ReplaceAll(text, "\n", "\r\n")}})
+}
+
+func (p typist) Call(ctx context.Context, to, _, code string) error {
+	return p.fill(ctx, url.Values{"number": {people[0].Number}, "to": {to}, "keys": {code}})
+}
+
+func (p typist) fill(ctx context.Context, form url.Values) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.page+"/", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && !strings.Contains(string(b), "Done.") {
+		err = errors.New("the page does not say that it is done")
+	}
+	return err
+}
+
+// TestPhonesByHand: the desk's page sends and calls as its programs do, and says
+// what the other side refused.
+func TestPhonesByHand(t *testing.T) {
+	for _, kind := range []possession.Kind{possession.SIPMessage, possession.SignedCall} {
+		s := newScene(t, nil)
+		p := typist{desk.NewPerson(s.Desk, worldtest.CSI(t, "tel:"+people[0].Number)), s.Desk}
+		if _, err := s.enrolPhone(t, kind, p, &client.Enrolment{}); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if err := p.SendText(t.Context(), "sip:aaaaaaaaaaaaaaaaaaaaaaaaaa@"+world.ProverA, "hello"); err == nil {
+			t.Error("a message to nobody is done")
 		}
 	}
 }
