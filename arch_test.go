@@ -109,7 +109,7 @@ var rules = house{
 		"internal/fetch":                  "internal/keyfile",
 		"internal/keyfile":                "internal/pinned",
 		"internal/oidc":                   "internal/fetch",
-		"internal/publish":                "internal/keyfile internal/party registry/repository",
+		"internal/publish":                "internal/endpoint internal/keyfile internal/party registry/repository",
 		"internal/party":                  "internal/keyfile internal/pinned registry/update",
 		"internal/world/desk":             "internal/world/idp internal/world/mailca internal/world/mailnet internal/world/phonenet",
 		"internal/prover":                 "internal/endpoint internal/pinned",
