@@ -618,3 +618,43 @@ func TestR17ClaimSurvivesFailedWrites(t *testing.T) {
 		s.lives("carol")
 	}
 }
+
+// TestHolderIsRemindedBeforeTheEnd: of a mapping that lives for a hundred days,
+// twice, by its MSP and by a message; and its status says so.
+func TestHolderIsRemindedBeforeTheEnd(t *testing.T) {
+	s := newStory(t)
+	r, _, err := s.submit("bob", func(c *mapping.Claims) { c.Expires = s.Now.Add(100 * day) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := s.verified(t, r)
+	var heard []int // days before the end
+	for range 99 {
+		s.Now = s.Now.Add(day)
+		s.beat(false)
+		for more := true; more; {
+			w, err := s.Step(t.Context(), s.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = w.More
+		}
+		before := len(s.told.notices)
+		s.work()
+		for range s.told.notices[before:] {
+			heard = append(heard, int(v.Claims().Expires.Sub(s.Now)/day))
+		}
+		left := v.Claims().Expires.Sub(s.Now)
+		if a := s.stands(v.Claims().ID, "bob", wire.StateAdmitted); a.Prove != (left <= directory.Remind) {
+			t.Errorf("%s before its end: told to prove: %v", left, a.Prove)
+		}
+	}
+	if len(heard) != 4 || heard[0] != heard[1] || heard[0] > 30 || heard[0] < 26 || heard[2] != heard[3] || heard[2] > 7 || heard[2] < 3 {
+		t.Errorf("heard %v days before the end", heard)
+	}
+	for _, n := range s.told.notices {
+		if n.Kind != wire.NoticeExpiry || n.Mapping != v.Claims().ID || !n.Until.Equal(v.Claims().Expires) {
+			t.Errorf("%+v", n)
+		}
+	}
+}

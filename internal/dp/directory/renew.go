@@ -136,6 +136,9 @@ func (d *Directory) renewBatch(ctx context.Context, due []Due, now time.Time, w 
 			w.Refused++
 			continue
 		}
+		if err := d.remind(ctx, s, now); err != nil {
+			return err // first told, then renewed: a crash between the two tells again
+		}
 		fresh = append(fresh, v)
 	}
 	if len(fresh) == 0 {

@@ -6,6 +6,7 @@ import (
 	"whither/internal/canon"
 	"whither/internal/dp/precedence"
 	"whither/mapping"
+	"whither/registry"
 	"whither/wire"
 )
 
@@ -176,16 +177,17 @@ func (k *Docket) judge(c Claim, decisions [][]byte, decided, newcomer bool, fini
 	return w, err
 }
 
-// Remind returns the write of a notice to the holder of a mapping.
-func (k *Docket) Remind(s Stored) (Write, error) {
+// Remind returns the write of notices to the holder of a mapping that it expires:
+// to each of its MSPs, and one to the CSI itself. name tells this reminder from
+// others of the mapping, so that each is made once.
+func (k *Docket) Remind(s Stored, name string) (Write, error) {
 	var w Write
-	n := Notice{CSI: k.CSI, Kind: wire.NoticeExpiry, Mapping: s.ID, Since: k.Clock.Now, Until: s.Expires}
-	for _, msp := range s.Providers {
-		n.To = msp
-		r, err := k.notice(n)
+	for _, to := range append(slices.Clone(s.Providers), registry.PartyID{}) {
+		r, err := k.notice(Notice{To: to, CSI: k.CSI, Kind: wire.NoticeExpiry, Mapping: s.ID, Since: k.Clock.Now, Until: s.Expires})
 		if err != nil {
 			return w, err
 		}
+		r.ID = NameOf([]byte("whither/v1/reminder " + s.ID.String() + " " + name + " " + to.String()))
 		w.Put = append(w.Put, r)
 	}
 	return w, nil
