@@ -43,7 +43,7 @@ var rules = house{
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
-			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
+			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/console", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/bare", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
 			"internal/sqlstore/mspstore", "internal/sqlstore/observerstore", "internal/sqlstore/proverstore",
@@ -56,7 +56,7 @@ var rules = house{
 		},
 		// 6: flags, files, signals.
 		{
-			"internal/command",
+			"internal/command", "internal/operator",
 			"cmd/whither", "cmd/whither-dp", "cmd/whither-msp", "cmd/whither-observer", "cmd/whither-prover",
 			"cmd/whither-relay", "cmd/whither-monitor", "cmd/whither-witness",
 		},
@@ -141,6 +141,7 @@ var rules = house{
 		"internal/world/attack/stage":     "internal/world/mailca internal/world/worldtest",
 		"internal/world/worldtest":        "internal/world",
 		"internal/simulate":               "internal/world",
+		"cmd/whither":                     "internal/operator",
 		"cmd/whither-dp":                  "internal/command",
 		"cmd/whither-msp":                 "internal/command",
 		"cmd/whither-observer":            "internal/command",

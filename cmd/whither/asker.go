@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"whither/client"
@@ -18,6 +16,7 @@ import (
 	"whither/client/offline"
 	"whither/csi"
 	"whither/csi/national"
+	"whither/internal/console"
 	"whither/internal/person"
 	"whither/wire"
 )
@@ -45,7 +44,7 @@ func (c lookupCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if len(q.CSIs) > many {
-		q.Progress = func(done, all int) { _, _ = fmt.Fprintf(s.errOut, " · %d of %d\n", done, all) }
+		q.Progress = func(done, all int) { _, _ = fmt.Fprintf(s.ErrOut, " · %d of %d\n", done, all) }
 	}
 	if q.MSPs, err = parseParties(c.MSP); err != nil {
 		return err
@@ -93,7 +92,7 @@ func (c lookupCommand) questions(s *session) ([]csi.ID, error) {
 	}
 	if c.Contacts == "" {
 		if len(ids) == 0 {
-			return nil, fmt.Errorf("%w: name an address, or give --contacts", errUsage)
+			return nil, fmt.Errorf("%w: name an address, or give --contacts", console.ErrUsage)
 		}
 		return ids, nil
 	}
@@ -104,7 +103,7 @@ func (c lookupCommand) questions(s *session) ([]csi.ID, error) {
 	defer func() { _ = file.Close() }()
 	r, err := contacts.NewReader(file, national.Region(c.Region))
 	if err != nil {
-		return nil, fmt.Errorf("%w: --region: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --region: %w", console.ErrUsage, err)
 	}
 	for {
 		contact, err := r.Next()
@@ -115,12 +114,12 @@ func (c lookupCommand) questions(s *session) ([]csi.ID, error) {
 			return nil, err
 		}
 		for _, p := range contact.Problems {
-			_, _ = fmt.Fprintf(s.errOut, "%s: %v\n", filepath.Base(c.Contacts), p)
+			_, _ = fmt.Fprintf(s.ErrOut, "%s: %v\n", filepath.Base(c.Contacts), p)
 		}
 		ids = append(ids, contact.IDs...)
 	}
 	n := r.Counts()
-	_, _ = fmt.Fprintf(s.errOut, "%d contacts: %d addresses and numbers, %d repeated, %d not readable\n", n.Contacts, n.Identifiers, n.Repeated, n.Refused)
+	_, _ = fmt.Fprintf(s.ErrOut, "%d contacts: %d addresses and numbers, %d repeated, %d not readable\n", n.Contacts, n.Identifiers, n.Repeated, n.Refused)
 	if len(ids) == 0 {
 		return nil, errors.New("the address book has nothing to ask about")
 	}
@@ -129,7 +128,7 @@ func (c lookupCommand) questions(s *session) ([]csi.ID, error) {
 
 // printMany lists who was found, and counts the rest.
 func (s *session) printMany(answers client.Answers) error {
-	if s.json {
+	if s.JSON {
 		return s.printAnswers(answers)
 	}
 	found := answers
@@ -139,7 +138,7 @@ func (s *session) printMany(answers client.Answers) error {
 	if err := s.printAnswers(found); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(s.out, "%d of %d found\n", len(found.Answers), len(answers.Answers))
+	_, err := fmt.Fprintf(s.Out, "%d of %d found\n", len(found.Answers), len(answers.Answers))
 	return err
 }
 
@@ -188,12 +187,12 @@ func (s *session) printAnswers(answers client.Answers) error {
 		}
 		list = append(list, one)
 	}
-	if err := s.table(map[string]any{"answers": list, "asked": answers.Asked, "registry_version": answers.Stamp.Version}, rows); err != nil || s.json {
+	if err := s.Table(map[string]any{"answers": list, "asked": answers.Asked, "registry_version": answers.Stamp.Version}, rows); err != nil || s.JSON {
 		return err
 	}
 	for _, d := range answers.Asked {
 		if d.Outcome != wire.AskedAnswered {
-			if _, err := fmt.Fprintf(s.out, "not answered by %s: %s %s\n", d.DP, d.Outcome, d.Why); err != nil {
+			if _, err := fmt.Fprintf(s.Out, "not answered by %s: %s %s\n", d.DP, d.Outcome, d.Why); err != nil {
 				return err
 			}
 		}
@@ -246,7 +245,7 @@ type verifyCommand struct {
 // Run verifies offline.
 func (c verifyCommand) Run(s *session) error {
 	if c.Root == "" {
-		c.Root = person.At(s.dir, s.now).Path("root.json")
+		c.Root = person.At(s.dir, s.Now).Path("root.json")
 	}
 	root, err := readBounded(c.Root)
 	if err != nil {
@@ -258,7 +257,7 @@ func (c verifyCommand) Run(s *session) error {
 	}
 	at := c.At
 	if at.IsZero() {
-		at = s.now()
+		at = s.Now()
 	}
 	v, snapshot, err := offline.Verify(file, root, at)
 	if err != nil {
@@ -269,7 +268,7 @@ func (c verifyCommand) Run(s *session) error {
 	text := fmt.Sprintf("TRUE: %s can be reached at %s\n  proved %s with evidence of level %d, by key %s\n  signed by the holder, %d MSP(s) and %s; good until %s; registry version %d",
 		display(claims.CSI), providers(claims), v.Evidence().Newest.UTC().Format(time.RFC3339), v.Evidence().Level, claims.Holder.ID(),
 		len(claims.Entries), claims.DP, v.Until().UTC().Format(time.RFC3339), snapshot.Version())
-	return s.print(d, text)
+	return s.Print(d, text)
 }
 
 func readBounded(path string) ([]byte, error) {
@@ -279,29 +278,4 @@ func readBounded(path string) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()
 	return io.ReadAll(io.LimitReader(f, offline.MaxSize+1))
-}
-
-// print writes data as JSON, or text for people.
-func (s *session) print(data any, text string) error {
-	if s.json {
-		e := json.NewEncoder(s.out)
-		e.SetEscapeHTML(false)
-		return e.Encode(data)
-	}
-	_, err := fmt.Fprintln(s.out, text)
-	return err
-}
-
-// table writes data as JSON, or rows for people; the first row is the head.
-func (s *session) table(data any, rows [][]string) error {
-	if s.json {
-		return s.print(data, "")
-	}
-	w := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
-	for _, r := range rows {
-		if _, err := fmt.Fprintln(w, strings.Join(r, "\t")); err != nil {
-			return err
-		}
-	}
-	return w.Flush()
 }

@@ -9,6 +9,7 @@ import (
 
 	"whither/internal/bench"
 	"whither/internal/bench/every"
+	"whither/internal/console"
 	"whither/internal/dp"
 )
 
@@ -25,18 +26,18 @@ func (c benchCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	o := every.Order{Name: c.Name, Quick: c.Quick, Rows: c.Rows, Now: s.now, Program: []string{program, "bench-dp"}}
-	if !s.json {
-		o.Progress = func(what string) { _, _ = fmt.Fprintln(s.errOut, what) }
+	o := every.Order{Name: c.Name, Quick: c.Quick, Rows: c.Rows, Now: s.Now, Program: []string{program, "bench-dp"}}
+	if !s.JSON {
+		o.Progress = func(what string) { _, _ = fmt.Fprintln(s.ErrOut, what) }
 	}
 	m, err := every.Run(ctx, o)
 	if errors.Is(err, bench.ErrOptions) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return fmt.Errorf("%w: %w", console.ErrUsage, err)
 	}
 	if err != nil {
 		return err
 	}
-	return s.table(m.Result, m.Table())
+	return s.Table(m.Result, m.Table())
 }
 
 // benchDPCommand is a DP that is measured.
@@ -46,5 +47,5 @@ type benchDPCommand struct {
 
 // Run serves until it is told to end.
 func (c benchDPCommand) Run(ctx context.Context, s *session) error {
-	return dp.Run(ctx, c.Config, dp.Options{Now: s.now, Log: slog.New(slog.NewJSONHandler(s.errOut, nil))})
+	return dp.Run(ctx, c.Config, dp.Options{Now: s.Now, Log: slog.New(slog.NewJSONHandler(s.ErrOut, nil))})
 }

@@ -9,6 +9,7 @@ import (
 	"whither/client"
 	"whither/client/choice"
 	"whither/csi"
+	"whither/internal/console"
 	"whither/registry"
 )
 
@@ -73,7 +74,7 @@ func (c chooseCommand) decide(chooser choice.Chooser, ask choice.Ask) (choice.De
 	}
 	at, err := registry.ParsePartyID(c.At)
 	if err != nil {
-		return choice.Decision{}, fmt.Errorf("%w: --at: %w", errUsage, err)
+		return choice.Decision{}, fmt.Errorf("%w: --at: %w", console.ErrUsage, err)
 	}
 	options := choice.Options(ask.Question, ask.Mappings)
 	i := slices.IndexFunc(options, func(p choice.Place) bool { return p.Provider == at })
@@ -106,5 +107,5 @@ func (s *session) printDecision(id csi.ID, d choice.Decision) error {
 	if d.Tentative {
 		notes = append(notes, "not remembered: not everybody has answered")
 	}
-	return s.print(data, strings.Join(append([]string{text}, notes...), "\n  "))
+	return s.Print(data, strings.Join(append([]string{text}, notes...), "\n  "))
 }

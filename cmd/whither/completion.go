@@ -18,7 +18,7 @@ func (c completionCommand) Run(s *session, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(s.out, script)
+	_, err = fmt.Fprint(s.Out, script)
 	return err
 }
 

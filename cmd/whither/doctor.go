@@ -10,6 +10,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"whither/internal/console"
 	"whither/internal/doctor"
 	"whither/internal/person"
 )
@@ -25,7 +26,7 @@ type doctorCommand struct {
 // Run says what is wrong and how to mend it.
 func (c doctorCommand) Run(ctx context.Context, s *session) error {
 	r, err := c.look(ctx, s)
-	for until := s.now().Add(c.Wait); err == nil && !r.Sound() && s.now().Before(until) && ctx.Err() == nil; {
+	for until := s.Now().Add(c.Wait); err == nil && !r.Sound() && s.Now().Before(until) && ctx.Err() == nil; {
 		time.Sleep(100 * time.Millisecond)
 		r, err = c.look(ctx, s)
 	}
@@ -39,7 +40,7 @@ func (c doctorCommand) Run(ctx context.Context, s *session) error {
 			rows = append(rows, []string{"", "", "→ " + f.Mend})
 		}
 	}
-	if err := s.table(map[string]any{"sound": r.Sound(), "findings": r}, rows); err != nil {
+	if err := s.Table(map[string]any{"sound": r.Sound(), "findings": r}, rows); err != nil {
 		return err
 	}
 	if !r.Sound() {
@@ -50,14 +51,14 @@ func (c doctorCommand) Run(ctx context.Context, s *session) error {
 
 func (c doctorCommand) look(ctx context.Context, s *session) (doctor.Report, error) {
 	if (c.Target == "") == (c.Folder == "") || (c.Target == "") != (c.Registry == "") || (c.Target == "") != (c.Root == "") {
-		return nil, fmt.Errorf("%w: give a folder, or --target with --registry and --root", errUsage)
+		return nil, fmt.Errorf("%w: give a folder, or --target with --registry and --root", console.ErrUsage)
 	}
 	if c.Target != "" {
-		return doctor.Target(ctx, c.Target, c.Registry, c.Root, s.now())
+		return doctor.Target(ctx, c.Target, c.Registry, c.Root, s.Now())
 	}
 	path := filepath.Join(c.Folder, "client.toml")
 	if _, err := os.Stat(path); err != nil {
-		return doctor.Folder(ctx, c.Folder, s.now())
+		return doctor.Folder(ctx, c.Folder, s.Now())
 	}
 	var v person.Settings
 	md, err := toml.DecodeFile(path, &v)
@@ -68,5 +69,5 @@ func (c doctorCommand) look(ctx context.Context, s *session) (doctor.Report, err
 	for _, a := range v.Accounts {
 		p.MSPs, p.Tokens = append(p.MSPs, a.MSP), append(p.Tokens, a.Token)
 	}
-	return p.Examine(s.now()), nil
+	return p.Examine(s.Now()), nil
 }

@@ -6,6 +6,7 @@ import (
 	"whither/client/contacts"
 	"whither/csi"
 	"whither/csi/national"
+	"whither/internal/console"
 	"whither/internal/person"
 	"whither/registry"
 )
@@ -14,7 +15,7 @@ import (
 type folder struct{ *person.Folder }
 
 func openFolder(s *session) (*folder, error) {
-	f, err := person.Open(s.dir, s.now)
+	f, err := person.Open(s.dir, s.Now)
 	return &folder{f}, err
 }
 
@@ -23,7 +24,7 @@ func openFolder(s *session) (*folder, error) {
 func parseCSI(s, region string) (csi.ID, error) {
 	id, err := contacts.Identifier(s, national.Region(region))
 	if err != nil {
-		return csi.ID{}, fmt.Errorf("%w: %w", errUsage, err)
+		return csi.ID{}, fmt.Errorf("%w: %w", console.ErrUsage, err)
 	}
 	return id, nil
 }
@@ -33,7 +34,7 @@ func parseParties(names []string) ([]registry.PartyID, error) {
 	for _, n := range names {
 		id, err := registry.ParsePartyID(n)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, fmt.Errorf("%w: %w", console.ErrUsage, err)
 		}
 		out = append(out, id)
 	}

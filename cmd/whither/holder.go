@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"whither/client"
+	"whither/internal/console"
 	"whither/internal/keyfile"
 	"whither/internal/person"
 	"whither/internal/person/terminal"
@@ -31,16 +32,16 @@ type initCommand struct {
 
 // Run makes the folder.
 func (c initCommand) Run(s *session) error {
-	f := person.At(s.dir, s.now)
+	f := person.At(s.dir, s.Now)
 	if _, err := os.Stat(f.Path("client.toml")); err == nil {
 		return fmt.Errorf("%s is a folder of whither already", s.dir)
 	}
 	if (c.MSP == "") != (c.Token == "") {
-		return fmt.Errorf("%w: --msp and --token go together", errUsage)
+		return fmt.Errorf("%w: --msp and --token go together", console.ErrUsage)
 	}
 	settings := person.Settings{DP: c.DP}
 	if _, err := registry.ParsePartyID(c.DP); err != nil {
-		return fmt.Errorf("%w: --dp: %w", errUsage, err)
+		return fmt.Errorf("%w: --dp: %w", console.ErrUsage, err)
 	}
 	files := map[string]string{c.Registry: "registry.set", c.Root: "root.json"}
 	if c.MSP != "" {
@@ -66,14 +67,14 @@ func (c initCommand) Run(s *session) error {
 	if _, err := openFolder(s); err != nil {
 		return err
 	}
-	return s.print(map[string]string{"folder": s.dir}, "made "+s.dir+"; next: whither keygen")
+	return s.Print(map[string]string{"folder": s.dir}, "made "+s.dir+"; next: whither keygen")
 }
 
 type keygenCommand struct{}
 
 // Run makes the holder's key, once.
 func (keygenCommand) Run(s *session) error {
-	f := person.At(s.dir, s.now)
+	f := person.At(s.dir, s.Now)
 	k, err := keyfile.MakeSigning(f.Path("keys", "holder.pem"))
 	if errors.Is(err, os.ErrExist) {
 		return errors.New("there is a key already; a new one would make you somebody else")
@@ -82,7 +83,7 @@ func (keygenCommand) Run(s *session) error {
 		return err
 	}
 	id := k.Public().ID().String()
-	return s.print(map[string]string{"key": id}, "made key "+id)
+	return s.Print(map[string]string{"key": id}, "made key "+id)
 }
 
 type enrolCommand struct {
@@ -101,7 +102,7 @@ type enrolCommand struct {
 // Run enrols, or goes on with an enrolment that was interrupted.
 func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	if c.Unlisted != (len(c.MSP) == 0) {
-		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
+		return fmt.Errorf("%w: name an --msp, or say --unlisted", console.ErrUsage)
 	}
 	f, err := openFolder(s)
 	if err != nil {
@@ -113,7 +114,7 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	}
 	if c.Evidence != "" {
 		if wish.Evidence, _ = possession.ParseKind(c.Evidence); !slices.Contains(client.Kinds(), wish.Evidence) {
-			return fmt.Errorf("%w: --evidence: want one of %v", errUsage, client.Kinds())
+			return fmt.Errorf("%w: --evidence: want one of %v", console.ErrUsage, client.Kinds())
 		}
 	}
 	wish.ByObserver = c.Second == "observer"
@@ -180,13 +181,13 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL, 
 		return err
 	}
 	defer c.Close()
-	byHand := terminal.New(s.in, s.errOut, f.Folder)
+	byHand := terminal.New(s.in, s.ErrOut, f.Folder)
 	byHand.Signed = signed
 	var h client.Holder = byHand
 	if deskURL != "" {
 		h = desk.NewPerson(deskURL, w.CSI)
 	}
-	say := func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) }
+	say := func(step string) { _, _ = fmt.Fprintln(s.ErrOut, " ·", step) }
 	e, finish, err := f.Journal(w)
 	if err != nil {
 		return err
@@ -202,7 +203,7 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL, 
 		return err
 	}
 	claims := done.Mapping.Claims()
-	return s.print(map[string]any{
+	return s.Print(map[string]any{
 		"id": claims.ID.String(), "lineage": claims.Lineage.String(), "sequence": claims.Sequence,
 		"level": done.Mapping.Evidence().Level, "until": done.Mapping.Until().UTC(), "expires": claims.Expires.UTC(),
 		"bytes": done.Mapping.Bundle().Size(),
@@ -234,7 +235,7 @@ func (listCommand) Run(s *session) error {
 		rows = append(rows, []string{id, c.CSI.Canonical(), providers(c), fmt.Sprint(c.Sequence), c.Expires.UTC().Format(time.DateOnly)})
 		list = append(list, describe(v))
 	}
-	return s.table(list, rows)
+	return s.Table(list, rows)
 }
 
 type replaceCommand struct {
@@ -248,7 +249,7 @@ type replaceCommand struct {
 // Run replaces a mapping; the evidence is used again.
 func (c replaceCommand) Run(ctx context.Context, s *session) error {
 	if c.Unlisted != (len(c.MSP) == 0) {
-		return fmt.Errorf("%w: name an --msp, or say --unlisted", errUsage)
+		return fmt.Errorf("%w: name an --msp, or say --unlisted", console.ErrUsage)
 	}
 	f, err := openFolder(s)
 	if err != nil {
@@ -268,14 +269,14 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer cl.Close()
-	done, err := cl.Enrol(ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.errOut, " ·", step) })
+	done, err := cl.Enrol(ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.ErrOut, " ·", step) })
 	if err != nil {
 		return err
 	}
 	if err := f.Save(done.Mapping, o.Artefact); err != nil {
 		return err
 	}
-	return s.print(describe(done.Mapping), fmt.Sprintf("replaced: mapping %s is at sequence %d", done.Mapping.Claims().ID, done.Mapping.Claims().Sequence))
+	return s.Print(describe(done.Mapping), fmt.Sprintf("replaced: mapping %s is at sequence %d", done.Mapping.Claims().ID, done.Mapping.Claims().Sequence))
 }
 
 type withdrawCommand struct {
@@ -308,7 +309,7 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 	if err := f.Remove(id); err != nil {
 		return err
 	}
-	return s.print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))
+	return s.Print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))
 }
 
 // providers names the MSPs of a mapping for people.

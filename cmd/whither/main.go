@@ -22,6 +22,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"whither/internal/console"
+	"whither/internal/operator"
 )
 
 // cli is the whole command line.
@@ -29,23 +32,23 @@ type cli struct {
 	Dir  string `help:"Folder with keys, mappings and accounts." type:"path" env:"WHITHER_DIR" placeholder:"DIR"`
 	JSON bool   `help:"Print JSON for machines." name:"json"`
 
-	Demo     demoCommand     `cmd:"" help:"Start a whole federation on this machine and show a discovery."`
-	Init     initCommand     `cmd:"" help:"Make a folder for a person: where the registry is, which DP, which account."`
-	Keygen   keygenCommand   `cmd:"" help:"Make the holder's key."`
-	Enrol    enrolCommand    `cmd:"" help:"Prove that an address is yours and make it findable."`
-	List     listCommand     `cmd:"" help:"List your own mappings."`
-	Replace  replaceCommand  `cmd:"" help:"Put another mapping in the place of one of yours."`
-	Withdraw withdrawCommand `cmd:"" help:"End a mapping of yours."`
-	Lookup   lookupCommand   `cmd:"" help:"Ask where an address can be reached."`
-	Choose   chooseCommand   `cmd:"" help:"Ask where to write to somebody, and stay with it."`
-	Verify   verifyCommand   `cmd:"" help:"Verify a mapping from a file, without any network."`
-	Registry registryCommand `cmd:"" help:"Run a federation: make and sign its registry."`
-	Party    partyCommand    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
-	Fsck     fsckCommand     `cmd:"" help:"Check a DP's store."`
-	Bench    benchCommand    `cmd:"" help:"Measure on this machine what a DP costs."`
-	BenchDP  benchDPCommand  `cmd:"" name:"bench-dp" hidden:""`
-	Doctor   doctorCommand   `cmd:"" help:"Say what is wrong with a folder or a server, and how to mend it."`
-	Outside  outsideCommand  `cmd:"" help:"Start a small outside world on loopback: DNS, mail, phones."`
+	Demo     demoCommand       `cmd:"" help:"Start a whole federation on this machine and show a discovery."`
+	Init     initCommand       `cmd:"" help:"Make a folder for a person: where the registry is, which DP, which account."`
+	Keygen   keygenCommand     `cmd:"" help:"Make the holder's key."`
+	Enrol    enrolCommand      `cmd:"" help:"Prove that an address is yours and make it findable."`
+	List     listCommand       `cmd:"" help:"List your own mappings."`
+	Replace  replaceCommand    `cmd:"" help:"Put another mapping in the place of one of yours."`
+	Withdraw withdrawCommand   `cmd:"" help:"End a mapping of yours."`
+	Lookup   lookupCommand     `cmd:"" help:"Ask where an address can be reached."`
+	Choose   chooseCommand     `cmd:"" help:"Ask where to write to somebody, and stay with it."`
+	Verify   verifyCommand     `cmd:"" help:"Verify a mapping from a file, without any network."`
+	Registry operator.Registry `cmd:"" help:"Run a federation: make and sign its registry."`
+	Party    operator.Party    `cmd:"" help:"Make the folder of a DP, an MSP or a prover."`
+	Fsck     operator.Fsck     `cmd:"" help:"Check a DP's store."`
+	Bench    benchCommand      `cmd:"" help:"Measure on this machine what a DP costs."`
+	BenchDP  benchDPCommand    `cmd:"" name:"bench-dp" hidden:""`
+	Doctor   doctorCommand     `cmd:"" help:"Say what is wrong with a folder or a server, and how to mend it."`
+	Outside  outsideCommand    `cmd:"" help:"Start a small outside world on loopback: DNS, mail, phones."`
 
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete whither."`
 
@@ -54,14 +57,12 @@ type cli struct {
 
 // session is what a command gets: the world outside the program.
 type session struct {
-	out    io.Writer
-	errOut io.Writer
-	in     io.Reader
-	dir    string
+	console.Console
+
+	in  io.Reader
+	dir string
 	// dirGiven tells a folder that was asked for from the default one.
 	dirGiven bool
-	json     bool
-	now      func() time.Time
 }
 
 func main() {
@@ -106,11 +107,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		dir = filepath.Join(base, "whither")
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
-	s := &session{out: out, errOut: errOut, in: in, dir: dir, dirGiven: c.Dir != "", json: c.JSON, now: time.Now}
+	s := &session{
+		Console: console.Console{Out: out, ErrOut: errOut, JSON: c.JSON, Now: time.Now}, in: in, dir: dir, dirGiven: c.Dir != "",
+	}
+	k.Bind(&s.Console) // for what runs without a person's folder
 	switch err := k.Run(s); {
 	case err == nil:
 		return 0
-	case errors.Is(err, errUsage):
+	case errors.Is(err, console.ErrUsage):
 		_, _ = fmt.Fprintln(errOut, "whither:", err)
 		return 2
 	default:
@@ -118,9 +122,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return 1
 	}
 }
-
-// errUsage marks a call that was wrong in itself.
-var errUsage = errors.New("wrong call")
 
 type versionCommand struct{}
 
@@ -130,6 +131,6 @@ func (versionCommand) Run(s *session) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 	}
-	_, err := fmt.Fprintln(s.out, "whither", version)
+	_, err := fmt.Fprintln(s.Out, "whither", version)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"whither/internal/console"
 	"whither/internal/world/around"
 )
 
@@ -19,15 +20,15 @@ type outsideCommand struct {
 // up. See docs/operate.md.
 func (c outsideCommand) Run(ctx context.Context, s *session) error {
 	if !s.dirGiven {
-		return fmt.Errorf("%w: give --dir, a folder for what the provers are given", errUsage)
+		return fmt.Errorf("%w: give --dir, a folder for what the provers are given", console.ErrUsage)
 	}
 	w, err := around.Start(ctx, around.Config{
-		Dir: s.dir, Address: c.Address, Domain: c.Domain, People: c.Person, Records: c.Records, Hosts: c.Host, Now: s.now,
+		Dir: s.dir, Address: c.Address, Domain: c.Domain, People: c.Person, Records: c.Records, Hosts: c.Host, Now: s.Now,
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.print(w.Facts(), w.Text()); err != nil {
+	if err := s.Print(w.Facts(), w.Text()); err != nil {
 		return err
 	}
 	return w.Run(ctx)

@@ -1,4 +1,7 @@
-package main
+// Package operator has the commands of whither for those who run a federation or
+// a party of one: they make folders, keys and registries, and look after stores.
+// They are structs that a command line fills in; cmd/whither mounts them.
+package operator
 
 import (
 	"context"
@@ -9,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"whither/internal/console"
 	"whither/internal/dp"
 	"whither/internal/msp"
 	watch "whither/internal/observer/daemon"
@@ -22,8 +26,8 @@ import (
 	"whither/registry/update"
 )
 
-// registryCommand is for those who run a federation.
-type registryCommand struct {
+// Registry is the command for those who run a federation.
+type Registry struct {
 	Init   registryInit   `cmd:"" help:"Make the folder of a new federation, with its keys."`
 	Admit  registryAdmit  `cmd:"" help:"Take in a member's application, or a member's new word."`
 	Close  registryClose  `cmd:"" help:"End a membership in good standing."`
@@ -45,12 +49,12 @@ type registryInit struct {
 }
 
 // Run makes the folder.
-func (c registryInit) Run(s *session) error {
+func (c registryInit) Run(s *console.Console) error {
 	roots, signers := publish.Count{Keys: c.Roots, Threshold: c.RootThreshold}, publish.Count{Keys: c.Signers, Threshold: c.SignersThreshold}
-	if err := publish.Init(c.Folder, c.Name, roots, signers, s.now()); err != nil {
+	if err := publish.Init(c.Folder, c.Name, roots, signers, s.Now()); err != nil {
 		return err
 	}
-	return s.print(map[string]string{"folder": c.Folder}, fmt.Sprintf(
+	return s.Print(map[string]string{"folder": c.Folder}, fmt.Sprintf(
 		"made %s; take the keys %s away from this machine, each to another place, and give %s to everybody\nthen, for each member: whither registry admit %s APPLICATION, and at the end: whither registry sign %s",
 		c.Folder, filepath.Join(publish.KeysFolder, "root-N.pem"), publish.RootFile, c.Folder, c.Folder))
 }
@@ -60,12 +64,12 @@ type registrySign struct {
 }
 
 // Run signs.
-func (c registrySign) Run(s *session) error {
-	r, err := publish.Sign(c.Folder, s.now())
+func (c registrySign) Run(s *console.Console) error {
+	r, err := publish.Sign(c.Folder, s.Now())
 	if err != nil {
 		return err
 	}
-	return s.print(map[string]any{"version": r.Version(), "expires": r.Expires().UTC()}, fmt.Sprintf(
+	return s.Print(map[string]any{"version": r.Version(), "expires": r.Expires().UTC()}, fmt.Sprintf(
 		"published version %d, good until %s; serve %s, or give %s to every member", r.Version(), r.Expires().UTC().Format(time.RFC3339),
 		filepath.Join(c.Folder, publish.PublicFolder), filepath.Join(c.Folder, publish.RegistryFile)))
 }
@@ -76,8 +80,8 @@ type registryShow struct {
 }
 
 // Run verifies and shows.
-func (c registryShow) Run(s *session) error {
-	source, err := update.OpenFiles(c.File, c.Root, s.now())
+func (c registryShow) Run(s *console.Console) error {
+	source, err := update.OpenFiles(c.File, c.Root, s.Now())
 	if err != nil {
 		return err
 	}
@@ -96,16 +100,16 @@ func (c registryShow) Run(s *session) error {
 		}
 	}
 	digest := r.Digest()
-	if !s.json {
-		if _, err := fmt.Fprintf(s.out, "%s, version %d, digest %x, good until %s\n", r.Federation(), r.Version(), digest[:8], r.Expires().UTC().Format(time.RFC3339)); err != nil {
+	if !s.JSON {
+		if _, err := fmt.Fprintf(s.Out, "%s, version %d, digest %x, good until %s\n", r.Federation(), r.Version(), digest[:8], r.Expires().UTC().Format(time.RFC3339)); err != nil {
 			return err
 		}
 	}
-	return s.table(map[string]any{"federation": r.Federation(), "version": r.Version(), "digest": fmt.Sprintf("%x", digest), "parties": list}, rows)
+	return s.Table(map[string]any{"federation": r.Federation(), "version": r.Version(), "digest": fmt.Sprintf("%x", digest), "parties": list}, rows)
 }
 
-// partyCommand is for those who run a DP, an MSP, a prover or an observer.
-type partyCommand struct {
+// Party is the command for those who run a DP, an MSP, a prover or an observer.
+type Party struct {
 	Folder       string   `arg:"" help:"The party's new folder." type:"path"`
 	ID           string   `help:"Its id, a DNS name; of an MSP the provider domain." required:"" placeholder:"NAME"`
 	Role         string   `help:"dp, msp, prover or observer." enum:"dp,msp,prover,observer" required:""`
@@ -119,36 +123,36 @@ type partyCommand struct {
 }
 
 // Run makes keys, settings and an application to the federation.
-func (c partyCommand) Run(s *session) error {
+func (c Party) Run(s *console.Console) error {
 	id, err := registry.ParsePartyID(c.ID)
 	if err != nil {
-		return fmt.Errorf("%w: --id: %w", errUsage, err)
+		return fmt.Errorf("%w: --id: %w", console.ErrUsage, err)
 	}
 	operator, err := registry.ParseOperator(c.Operator)
 	if err != nil {
-		return fmt.Errorf("%w: --operator: %w", errUsage, err)
+		return fmt.Errorf("%w: --operator: %w", console.ErrUsage, err)
 	}
 	if (c.Role == string(registry.RoleMSP)) != (c.DP != "") {
-		return fmt.Errorf("%w: --dp goes with --role msp", errUsage)
+		return fmt.Errorf("%w: --dp goes with --role msp", console.ErrUsage)
 	}
-	file, settings, err := c.make(id, s.now())
+	file, settings, err := c.make(id, s.Now())
 	if err != nil {
 		return err
 	}
 	if err := person.WriteFile(filepath.Join(c.Folder, file), []byte(settings)); err != nil {
 		return err
 	}
-	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, s.now())
+	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, s.Now())
 	if err != nil {
 		return err
 	}
 	text := fmt.Sprintf("made %s\ngive the files in %s to the federation; put the registry that comes back, and its root, into %s\nthen: whither-%s -config %s",
 		c.Folder, application, filepath.Join(c.Folder, "registry"), c.Role, filepath.Join(c.Folder, file))
-	return s.print(map[string]string{"folder": c.Folder, "application": application}, text)
+	return s.Print(map[string]string{"folder": c.Folder, "application": application}, text)
 }
 
 // make makes what is secret in the folder and returns the settings file.
-func (c partyCommand) make(id registry.PartyID, now time.Time) (name, settings string, err error) {
+func (c Party) make(id registry.PartyID, now time.Time) (name, settings string, err error) {
 	lines := []string{fmt.Sprintf("party = %q", c.ID)}
 	add := func(key, value string) {
 		if value != "" {
@@ -175,14 +179,14 @@ func (c partyCommand) make(id registry.PartyID, now time.Time) (name, settings s
 	return name, strings.Join(lines, "\n") + "\n", err
 }
 
-// fsckCommand checks a DP's store.
-type fsckCommand struct {
+// Fsck checks a DP's store.
+type Fsck struct {
 	Folder string `arg:"" help:"The DP's folder." type:"existingdir"`
 }
 
 // Run reads the whole store, judges every mapping as an asker would, and says
 // what is wrong. It changes nothing and may run beside the DP.
-func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
+func (c Fsck) Run(ctx context.Context, s *console.Console) (err error) {
 	keys, err := sqlstore.LoadKeys(c.Folder)
 	if err != nil {
 		return err
@@ -194,7 +198,7 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	source, err := update.OpenFiles(below(c.Folder, settings.Registry), below(c.Folder, settings.Root), s.now())
+	source, err := update.OpenFiles(below(c.Folder, settings.Registry), below(c.Folder, settings.Root), s.Now())
 	if err != nil {
 		return err
 	}
@@ -212,7 +216,7 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	policy := mapping.PolicyAt(source.Snapshot(), s.now())
+	policy := mapping.PolicyAt(source.Snapshot(), s.Now())
 	report, err := store.Fsck(ctx, func(u mapping.Unverified) error {
 		_, err := policy.VerifyForRenewal(u)
 		return err
@@ -221,9 +225,9 @@ func (c fsckCommand) Run(ctx context.Context, s *session) (err error) {
 		return err
 	}
 	for _, p := range report.Problems {
-		_, _ = fmt.Fprintln(s.errOut, "damaged:", p)
+		_, _ = fmt.Fprintln(s.ErrOut, "damaged:", p)
 	}
-	if err := s.print(report, fmt.Sprintf("%d mappings, %d of them do not hold any more; %d tombstones, %d used offers, %d changes; %d damaged",
+	if err := s.Print(report, fmt.Sprintf("%d mappings, %d of them do not hold any more; %d tombstones, %d used offers, %d changes; %d damaged",
 		report.Mappings, report.Refused, report.Tombstones, report.Nonces, report.Changes, report.Damaged)); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package operator
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"whither/internal/console"
 	"whither/internal/keyfile"
 	"whither/internal/publish"
 	"whither/registry"
@@ -20,12 +21,12 @@ type registryAdmit struct {
 }
 
 // Run takes an application in; the next signature publishes it.
-func (c registryAdmit) Run(s *session) error {
-	id, err := publish.Admit(c.Folder, c.Application, s.now())
+func (c registryAdmit) Run(s *console.Console) error {
+	id, err := publish.Admit(c.Folder, c.Application, s.Now())
 	if err != nil {
 		return err
 	}
-	return s.print(map[string]any{"id": id}, fmt.Sprintf("%s is in; read what it is granted in %s, then: whither registry sign %s",
+	return s.Print(map[string]any{"id": id}, fmt.Sprintf("%s is in; read what it is granted in %s, then: whither registry sign %s",
 		id, filepath.Join(c.Folder, publish.MembersFolder, id.String(), publish.GrantFile), c.Folder))
 }
 
@@ -42,24 +43,24 @@ type (
 )
 
 // Run closes a membership.
-func (c registryClose) Run(s *session) error { return c.end(s, registry.Closed) }
+func (c registryClose) Run(s *console.Console) error { return c.end(s, registry.Closed) }
 
 // Run expels a member.
-func (c registryExpel) Run(s *session) error { return c.end(s, registry.Expelled) }
+func (c registryExpel) Run(s *console.Console) error { return c.end(s, registry.Expelled) }
 
-func (c ending) end(s *session, state registry.State) error {
+func (c ending) end(s *console.Console, state registry.State) error {
 	id, err := registry.ParsePartyID(c.ID)
 	if err != nil {
-		return fmt.Errorf("%w: ID: %w", errUsage, err)
+		return fmt.Errorf("%w: ID: %w", console.ErrUsage, err)
 	}
 	since := c.Since
 	if since.IsZero() {
-		since = s.now()
+		since = s.Now()
 	}
 	if err := publish.Stand(c.Folder, id, state, since); err != nil {
 		return err
 	}
-	return s.print(map[string]any{"id": id, "standing": state, "since": since.UTC()}, fmt.Sprintf(
+	return s.Print(map[string]any{"id": id, "standing": state, "since": since.UTC()}, fmt.Sprintf(
 		"%s is %s since %s once you publish it: whither registry sign %s", id, state, since.UTC().Format(time.RFC3339), c.Folder))
 }
 
@@ -69,15 +70,15 @@ type registryRotate struct {
 }
 
 // Run changes keys and publishes all that they sign.
-func (c registryRotate) Run(s *session) error {
-	if err := publish.Rotate(c.Folder, c.Role, s.now()); err != nil {
+func (c registryRotate) Run(s *console.Console) error {
+	if err := publish.Rotate(c.Folder, c.Role, s.Now()); err != nil {
 		return err
 	}
-	r, err := publish.Sign(c.Folder, s.now())
+	r, err := publish.Sign(c.Folder, s.Now())
 	if err != nil {
 		return err
 	}
-	return s.print(map[string]any{"role": c.Role, "version": r.Version()}, fmt.Sprintf(
+	return s.Print(map[string]any{"role": c.Role, "version": r.Version()}, fmt.Sprintf(
 		"new %s keys sign from version %d on; nobody has to be given a new root.json; destroy the files %s",
 		c.Role, r.Version(), filepath.Join(c.Folder, publish.KeysFolder, c.Role+"*.old")))
 }
@@ -90,7 +91,7 @@ type registryServe struct {
 }
 
 // Run serves until it is interrupted.
-func (c registryServe) Run(ctx context.Context, s *session) error {
+func (c registryServe) Run(ctx context.Context, s *console.Console) error {
 	if c.Key == "" {
 		c.Key = c.Certificate
 	}
@@ -102,8 +103,8 @@ func (c registryServe) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(s.errOut, nil))
+	log := slog.New(slog.NewJSONHandler(s.ErrOut, nil))
 	log.InfoContext(ctx, "serving", slog.String("publication", c.Folder), slog.String("listen", l.Addr().String()))
 	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}}
-	return publish.Serve(ctx, c.Folder, l, config, s.now, log)
+	return publish.Serve(ctx, c.Folder, l, config, s.Now, log)
 }
