@@ -24,9 +24,10 @@ import (
 	"whither/wire"
 )
 
-// most is how many DP processes share the database; each of those that are
-// measured is asked by so many clients at the same time.
-const most, clientsEach = 4, 2
+// most is how many DP processes share the database. Each of those that are
+// measured is asked by so many clients, so many times a second: a load that
+// leaves processors free, since on full ones everybody is in everybody's way.
+const most, clientsEach, pace = 4, 2, 300
 
 // server is a DP process and a client of it.
 type server struct {
@@ -238,7 +239,9 @@ func (r *run) look(ctx context.Context, servers []*server, questions [][]byte) e
 	clients := clientsEach * len(servers)
 	err = each(ctx, clients, clients, func(ctx context.Context, worker int) error {
 		s := servers[worker%len(servers)]
-		for time.Since(began) < r.Slice {
+		const interval = clientsEach * time.Second / pace
+		for n := 0; time.Since(began) < r.Slice; n++ {
+			time.Sleep(time.Until(began.Add(time.Duration(n) * interval)))
 			i := int(next.Add(1) - 1)
 			if _, err := s.client.Post(ctx, s.id, wire.PathLookups, "", questions[i*7919%len(questions)]); err != nil {
 				return err
@@ -246,7 +249,6 @@ func (r *run) look(ctx context.Context, servers []*server, questions [][]byte) e
 		}
 		return nil
 	})
-	took := time.Since(began).Seconds()
 	if err != nil {
 		return err
 	}
@@ -260,37 +262,32 @@ func (r *run) look(ctx context.Context, servers []*server, questions [][]byte) e
 	}
 	n := float64(next.Load())
 	of := strconv.Itoa(len(servers))
-	r.note("lookups_"+of, n/took)
 	dpTime, dbTime := since(dpBefore, dpAfter).Seconds(), since(dbBefore, dbAfter).Seconds()
 	r.note("dp_cpu_"+of, dpTime/n)
 	r.note("cpu_"+of, (dpTime+dbTime)/n)
 	return nil
 }
 
-// tick is the unit of times in /proc, on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
-
-// processorTimes reads what each process has used; one that is not there counts
-// nothing.
-func processorTimes(pids []int) (map[int]time.Duration, error) {
-	all := make(map[int]time.Duration)
+// processorTimes reads what each thread of processes has used; one that is not
+// there counts nothing.
+func processorTimes(pids []int) (map[string]time.Duration, error) {
+	all := make(map[string]time.Duration)
 	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 		if err != nil {
-			continue
+			return nil, fmt.Errorf("processor time: %w", err)
 		}
-		// The name, in parentheses, may hold anything; user and system time are
-		// the twelfth and thirteenth field behind it.
-		fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		if len(fields) < 13 {
-			return nil, fmt.Errorf("processor time: /proc/%d/stat has %d fields", pid, len(fields))
-		}
-		for _, f := range fields[11:13] {
-			n, err := strconv.ParseInt(f, 10, 64)
+		for _, path := range threads {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				continue // it has ended
+			}
+			used, _, _ := strings.Cut(string(b), " ")
+			n, err := strconv.ParseInt(used, 10, 64)
 			if err != nil {
 				return nil, fmt.Errorf("processor time: %w", err)
 			}
-			all[pid] += time.Duration(n) * tick
+			all[path] = time.Duration(n)
 		}
 	}
 	if len(all) == 0 {
@@ -299,13 +296,11 @@ func processorTimes(pids []int) (map[int]time.Duration, error) {
 	return all, nil
 }
 
-// since adds up what those have used that are still there.
-func since(before, after map[int]time.Duration) time.Duration {
+// since adds up what threads have used, those that are new included.
+func since(before, after map[string]time.Duration) time.Duration {
 	var all time.Duration
-	for pid, b := range before {
-		if a, there := after[pid]; there {
-			all += a - b
-		}
+	for path, a := range after {
+		all += a - before[path]
 	}
 	return all
 }
