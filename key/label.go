@@ -15,7 +15,6 @@ const (
 	LabelJoin        Label = "whither/v1/join"        // a second app of one person
 	LabelHandover    Label = "whither/v1/hand-over"   // one key follows another
 	LabelReproof     Label = "whither/v1/re-proof"    // holder answers a claim
-	LabelMove        Label = "whither/v1/move"        // another CSI follows one
 	LabelStatus      Label = "whither/v1/status"      // holder asks how a mapping stands
 	LabelDecision    Label = "whither/v1/decision"    // reviewer on a claim
 	LabelNotice      Label = "whither/v1/notice"      // DP to DP
@@ -32,7 +31,7 @@ const (
 func Labels() []Label {
 	return []Label{
 		LabelMapping, LabelRenewal, LabelWithdrawal, LabelReceipt, LabelObservation, LabelJoin, LabelHandover,
-		LabelReproof, LabelMove, LabelStatus, LabelDecision, LabelNotice, LabelComplaint, LabelRegistry, LabelSelf, LabelSubject,
+		LabelReproof, LabelStatus, LabelDecision, LabelNotice, LabelComplaint, LabelRegistry, LabelSelf, LabelSubject,
 		LabelResponse, LabelPairing,
 	}
 }
