@@ -105,13 +105,13 @@ func Rotate(dir, role string, now time.Time) error {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
-	var made []key.Private
 	switch role {
 	case RoleRoot:
+		var made []key.Private
 		made, f.Roots, err = makeSigners(dir, role, Count{Keys: len(f.Roots.Keys), Threshold: f.Roots.Threshold})
 		keys.Roots = append(keys.Roots, made...)
 	case RoleFederation:
-		made, f.Signers, err = makeSigners(dir, role, Count{Keys: len(f.Signers.Keys), Threshold: f.Signers.Threshold})
+		_, f.Signers, err = makeSigners(dir, role, Count{Keys: len(f.Signers.Keys), Threshold: f.Signers.Threshold})
 	case RolePublication:
 		var k key.Private
 		k, err = keyfile.MakeSigning(keyPath(dir, role))

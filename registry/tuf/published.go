@@ -17,7 +17,7 @@ type Published struct {
 	Root, Stamp, Snapshot, Targets, Selves       Version
 	SnapshotExpires, TargetsExpire, SelvesExpire time.Time
 	Issued                                       time.Time
-	Delegate                                     string // id of the key that targets delegates the self records to
+	Delegate                                     string            // id of the key that targets delegates the self records to
 	Files                                        map[string][]byte // targets, by path
 }
 
