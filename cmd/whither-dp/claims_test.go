@@ -43,7 +43,7 @@ func TestCrashClaims(t *testing.T) {
 		s.prepare(d.newcomer, fmt.Sprintf("claim%d", i), func(*mapping.Claims) {})
 		all = append(all, d)
 	}
-	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)) //nolint:gosec // moments of kills
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	for i, d := range all {
 		done := make(chan struct{})
 		go func() { defer close(done); s.quarrel(d) }()

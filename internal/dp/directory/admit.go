@@ -250,15 +250,9 @@ func (d *Directory) try(ctx context.Context, o []byte, p mapping.Proposal, appea
 
 // refusal is the error of a decision.
 func refusal(d precedence.Decision) error {
-	why := ErrStale
-	switch d.Row {
-	case precedence.RowBarred:
-		why = ErrBarred
-	case precedence.RowWeaker:
-		why = ErrWeaker
-	case precedence.RowTooMany:
-		why = ErrTooMany
-	}
+	why := map[precedence.Row]error{
+		precedence.RowStale: ErrStale, precedence.RowBarred: ErrBarred, precedence.RowWeaker: ErrWeaker, precedence.RowTooMany: ErrTooMany,
+	}[d.Row]
 	return fmt.Errorf("%w: %s", why, d.Reason)
 }
 

@@ -44,7 +44,7 @@ type story struct {
 func newStory(t *testing.T) *story {
 	t.Helper()
 	s := &story{bench: newBench(t), t: t, told: &told{}}
-	s.Directory.Teller, s.Directory.Grace = s.told, 8*time.Hour
+	s.Teller, s.Grace = s.told, 8*time.Hour
 	s.beat(false)
 	return s
 }
@@ -311,21 +311,33 @@ func TestR17HoldStandsStill(t *testing.T) {
 	}
 }
 
-// TestR17ClockSetBack: a clock that goes back changes nothing and lengthens the
-// hold.
+// TestR17ClockSetBack: a clock that goes back, and one that was far ahead, lose
+// nobody an hour and give nobody one.
 func TestR17ClockSetBack(t *testing.T) {
-	s := newStory(t)
-	s.enrol("bob")
-	s.run(time.Hour)
-	s.claim("carol")
-	s.run(2 * day)
-	s.Now = s.Now.Add(-day)
-	s.work()
-	s.lives("bob")
-	s.run(5 * day)
-	s.lives("bob")
-	s.run(day + time.Minute)
-	s.lives("carol")
+	for name, jumps := range map[string][]time.Duration{
+		"back by a day":               {-day},
+		"ahead by 200 days, and back": {200 * day, -200 * day},
+		"ahead, at work there, back":  {100 * day, 0, -100 * day},
+		"back, and ahead again":       {-day, day},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			s.enrol("bob")
+			s.run(time.Hour)
+			s.claim("carol")
+			s.run(2 * day)
+			for _, jump := range jumps {
+				s.Now = s.Now.Add(jump)
+				s.beat(false)
+				s.work()
+				s.lives("bob")
+			}
+			s.run(5*day - time.Hour)
+			s.lives("bob")
+			s.run(time.Hour + time.Minute)
+			s.lives("carol")
+		})
+	}
 }
 
 func TestR17WithdrawnWhileHeld(t *testing.T) {
@@ -656,5 +668,38 @@ func TestHolderIsRemindedBeforeTheEnd(t *testing.T) {
 		if n.Kind != wire.NoticeExpiry || n.Mapping != v.Claims().ID || !n.Until.Equal(v.Claims().Expires) {
 			t.Errorf("%+v", n)
 		}
+	}
+}
+
+// TestR17WhatIsWrittenIsWhole: the DP dies right after the write of an event, or of
+// a withdrawal. What follows from it is in that write, or is due.
+func TestR17WhatIsWrittenIsWhole(t *testing.T) {
+	for name, last := range map[string]func(*story, mapping.Verified) error{
+		"an event": func(s *story, _ mapping.Verified) error {
+			e := precedence.Event{Kind: precedence.ChangedHands, At: s.Now.Add(-day), Believed: true}
+			return s.Hear(s.t.Context(), worldtest.CSI(s.t, "mailto:"+address), e, []byte("x"), "csip.example", s.Now)
+		},
+		"a withdrawal": func(s *story, v mapping.Verified) error {
+			statement, err := v.Claims().Withdraw(worldtest.Key(s.t, "bob"), v.Digest(), s.Now)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return s.Withdraw(s.t.Context(), statement, s.Now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			old := s.enrol("bob")
+			s.run(10 * day)
+			s.claim("carol")
+			s.fault = sqlstore.FailAfter // the first write is made, and nothing after it
+			if err := last(s, old); err == nil {
+				t.Fatal("the write did not fail")
+			}
+			s.fault = sqlstore.NoFault
+			s.lives()
+			s.work()
+			s.lives("carol")
+		})
 	}
 }

@@ -37,12 +37,30 @@ func (d *Directory) Withdraw(ctx context.Context, statement []byte, now time.Tim
 	if err := w.Authorises(u, now); err != nil {
 		return err
 	}
-	if err := d.Store.Withdraw(ctx, w.ID, w.Payload, now); err != nil {
-		return err
+	for range attempts {
+		k, err := d.open(ctx, u.Claims().CSI, now)
+		if err != nil {
+			return err
+		}
+		if len(k.Claims) == 0 {
+			return d.Store.Withdraw(ctx, w.ID, w.Payload, now)
+		}
+		if !slices.ContainsFunc(k.Raw.Live, func(s Stored) bool { return s.ID == w.ID && s.Digest == w.Payload }) {
+			return ErrUnknown
+		}
+		end, err := k.Withdraw(w.ID)
+		if err != nil {
+			return err
+		}
+		err = d.Store.Apply(ctx, k.CSI, k.Raw, end, now)
+		if err == nil { // whoever was held against it may live now; if this fails, it is due
+			_ = d.Settle(ctx, k.CSI, now)
+		}
+		if !errors.Is(err, ErrRaced) {
+			return err
+		}
 	}
-	// Whoever was held against it may live now. If this fails, it is due.
-	_ = d.Settle(ctx, u.Claims().CSI, now)
-	return nil
+	return ErrRaced
 }
 
 // withdrawClaim ends an open claim.

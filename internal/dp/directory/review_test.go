@@ -52,8 +52,8 @@ func TestR17ReviewNeedsTwo(t *testing.T) {
 	for _, newcomer := range []bool{false, true} {
 		s := newStory(t)
 		s.Record.Policy.Levels["mailto"] = 2
-		s.Directory.Reviewers = []key.Public{worldtest.Key(t, "rita").Public(), worldtest.Key(t, "ralf").Public()}
-		s.Directory.Quorum = 2
+		s.Reviewers = []key.Public{worldtest.Key(t, "rita").Public(), worldtest.Key(t, "ralf").Public()}
+		s.Quorum = 2
 		old := s.enrol("bob")
 		s.run(time.Hour)
 		r, u, err := s.appeal("carol")

@@ -58,18 +58,18 @@ func (d *Directory) finish(now time.Time) docket.Finish {
 }
 
 // tick returns where the served clock stands at now. It stands still while
-// nobody saw a DP at work for longer than the grace, and while it is stopped.
-// A clock that was set back does not move it; one that was set forward looks
-// like a gap.
+// nobody saw a DP at work for longer than the grace, and while it is stopped. So
+// a clock that is set forward moves it no more than a gap does, and one that is
+// set back by more than the grace takes it along: it goes on where it stood.
 func (d *Directory) tick(was Tick, now time.Time, stopped bool) Tick {
 	gap := now.Sub(was.Seen).Truncate(time.Millisecond)
 	switch {
 	case was.Seen.IsZero():
 		return Tick{Seen: now}
-	case gap <= 0, gap < d.Grace/8 && !stopped:
-		return was // nothing that is worth a write
-	case gap > d.Grace || stopped:
+	case gap > d.Grace, gap < -d.Grace, gap > 0 && stopped:
 		was.Stood += gap
+	case gap < d.Grace/8:
+		return was // nothing that is worth a write, or another process's clock
 	}
 	was.Seen = was.Seen.Add(gap)
 	return was
@@ -87,10 +87,36 @@ func (d *Directory) Beat(ctx context.Context, stopped bool, now time.Time) error
 	if is == was {
 		return nil
 	}
+	if is.Seen.Before(was.Seen) { // what was due by the other clock is due at another time by this one
+		if err := d.wake(ctx, now); err != nil {
+			return err
+		}
+	}
 	if err := d.Store.Tick(ctx, was, is); err != nil && !errors.Is(err, ErrRaced) { // another process was faster
 		return err
 	}
 	return nil
+}
+
+// wake has every claim looked at now that is looked at some day.
+func (d *Directory) wake(ctx context.Context, now time.Time) error {
+	for after := (RecordID{}); ; {
+		page, err := d.Store.Records(ctx, docket.RecordClaim, after, reviewPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			after = r.ID
+			if r.Due.After(now) {
+				if err := d.Store.Postpone(ctx, r.ID, r.Revision, now); err != nil {
+					return err
+				}
+			}
+		}
+		if len(page) < reviewPage {
+			return nil
+		}
+	}
 }
 
 // Disputed reports whether anybody claims a CSI, or did of late, or is to be

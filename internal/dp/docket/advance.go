@@ -156,7 +156,7 @@ func ReadNotice(r Record) (Notice, error) {
 	if err := canon.Unmarshal(r.Body, maxRecord, &b); err != nil {
 		return Notice{}, err
 	}
-	n := Notice{CSI: b.CSI.ID, Kind: b.Kind, Mapping: mapping.ID(fit(b.Mapping, 16)), Since: moment(b.Since), Until: moment(b.Until)}
+	n := Notice{CSI: b.CSI.ID, Kind: b.Kind, Mapping: mapping.ID(fit(b.Mapping)), Since: moment(b.Since), Until: moment(b.Until)}
 	if b.To == "" {
 		return n, nil
 	}

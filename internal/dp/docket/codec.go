@@ -82,26 +82,29 @@ func (k *Docket) read(r Record) error {
 		if err := canon.Unmarshal(r.Body, maxRecord, &b); err != nil {
 			return err
 		}
-		k.proofs[r.ID] = proof{mapping.Lineage(fit(b.Lineage, 16)), precedence.Proof{Level: possession.Level(b.Level), At: moment(b.Proved)}}
+		k.proofs[r.ID] = proof{mapping.Lineage(fit(b.Lineage)), precedence.Proof{Level: possession.Level(b.Level), At: moment(b.Proved)}}
 	case RecordRetired:
 		var b retiredBody
 		if err := canon.Unmarshal(r.Body, maxRecord, &b); err != nil {
 			return err
 		}
-		k.retired[key.ID(fit(b.Key, key.IDSize))] = r.ID
+		k.retired[key.ID(fit(b.Key))] = r.ID
 	case RecordEvent:
 		var b eventBody
 		if err := canon.Unmarshal(r.Body, maxRecord, &b); err != nil {
 			return err
 		}
 		k.Facts.Events = append(k.Facts.Events, precedence.Event{Kind: precedence.EventKind(b.Kind), At: moment(b.At), Believed: b.Believed})
+	case RecordNotice: // no part of a case
 	}
 	return nil
 }
 
-// fit makes b n bytes long. What a store authenticates has that length.
-func fit(b []byte, n int) []byte {
-	return append(make([]byte, 0, n), append(b, make([]byte, n)...)[:n]...)
+// fit makes b as long as an id is. What a store authenticates has that length.
+func fit(b []byte) []byte {
+	out := make([]byte, 16)
+	copy(out, b)
+	return out
 }
 
 // ReadClaim returns a claim, and the CSI that it is on.
@@ -112,13 +115,13 @@ func ReadClaim(r Record) (csi.ID, Claim, error) {
 	}
 	c := Claim{record: r, Decisions: b.Decisions, Why: b.Why, Bundle: mapping.Bundle{Mapping: b.Mapping, Receipts: b.Receipts, Lineage: b.Statement}}
 	c.Claim = precedence.Claim{
-		ID: mapping.ID(r.ID), Lineage: mapping.Lineage(fit(b.Lineage, 16)), Holder: key.ID(fit(b.Holder, key.IDSize)), Family: b.Family,
+		ID: mapping.ID(r.ID), Lineage: mapping.Lineage(fit(b.Lineage)), Holder: key.ID(fit(b.Holder)), Family: b.Family,
 		Proof: precedence.Proof{Level: possession.Level(b.Level), At: moment(b.Proved)}, Expires: moment(b.Expires), Row: precedence.Row(b.Row),
 		Round: b.Round, Opened: moment(b.Opened), Need: possession.Level(b.Need), Phase: precedence.Phase(b.Phase), Since: moment(b.Since), Lives: b.Lives,
 	}
 	for _, a := range b.Asked {
 		c.Asked = append(c.Asked, precedence.Asked{
-			Lineage: mapping.Lineage(fit(a.Lineage, 16)), At: moment(a.At), Hold: seconds(a.Hold), Term: seconds(a.Term), Answered: a.Answered,
+			Lineage: mapping.Lineage(fit(a.Lineage)), At: moment(a.At), Hold: seconds(a.Hold), Term: seconds(a.Term), Answered: a.Answered,
 		})
 	}
 	return b.CSI.ID, c, nil

@@ -78,6 +78,25 @@ func (k *Docket) put(w *Write, c Claim) error {
 	return err
 }
 
+// wake has every open claim looked at soon.
+func (k *Docket) wake(w *Write) error {
+	for _, c := range k.Claims {
+		if !c.Phase.Open() {
+			continue
+		}
+		if err := k.put(w, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Withdraw returns the write of a mapping's end on its holder's word.
+func (k *Docket) Withdraw(id mapping.ID) (Write, error) {
+	w := Write{Ends: []mapping.ID{id}}
+	return w, k.wake(&w)
+}
+
 // Lapse returns the write by which an open claim whose mapping does not live
 // comes to nothing; false if it is no such claim.
 func (k *Docket) Lapse(c Claim, why string) (Write, bool, error) {
@@ -130,9 +149,9 @@ func (k *Docket) Reproof(id RecordID, l mapping.Lineage, p precedence.Proof) (w 
 	return w, answered, true, nil
 }
 
-// Event returns the write of a CSIP's word by its name: it is noted until then,
-// and asks the incumbents if it is not believed. What a believed one ends, the
-// next Advance ends. Known already: false. source is for people.
+// Event returns the write of a CSIP's word by its name: it is noted, and ends what
+// was proved before it; if it is not believed, it asks the incumbents. Known
+// already: false. source is for people.
 func (k *Docket) Event(id RecordID, e precedence.Event, source string) (Write, bool, error) {
 	var w Write
 	if slices.ContainsFunc(k.Raw.Records, func(r Record) bool { return r.ID == id }) {
@@ -144,6 +163,12 @@ func (k *Docket) Event(id RecordID, e precedence.Event, source string) (Write, b
 	}
 	// It bars what was proved before it, for as long as such evidence can live.
 	w.Put = append(w.Put, Record{ID: id, Kind: RecordEvent, Until: e.At.Add(mapping.MaxLife), Body: body})
+	if e.Believed {
+		after := k.Facts
+		after.Events = append(slices.Clone(after.Events), e)
+		k.End(&w, after.Overtaken())
+		return w, true, k.wake(&w)
+	}
 	question := mapping.ID(id)
 	question[0] ^= 0xff // a record of its own, as random as the event's
 	c, asks := precedence.Question(k.Facts, question, e, k.Clock)
@@ -172,7 +197,7 @@ func (k *Docket) judge(c Claim, decisions [][]byte, decided, newcomer bool, fini
 		return w, err
 	}
 	var e precedence.Effect
-	c.Claim, e = c.Claim.Judge(k.Facts, newcomer, k.Clock)
+	c.Claim, e = c.Judge(k.Facts, newcomer, k.Clock)
 	w, _, err := k.carryOut(before, c, e, finish)
 	return w, err
 }

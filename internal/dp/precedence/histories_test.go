@@ -91,6 +91,7 @@ func (h *history) claim(who byte, level possession.Level, appeal bool) {
 		h.k.Claims = append(h.k.Claims, *d.Claim)
 	case precedence.Review:
 		h.k.Claims = append(h.k.Claims, *d.Claim)
+	case precedence.Refuse:
 	}
 }
 
