@@ -97,7 +97,7 @@ func (c *Client) Chain(ctx context.Context, address string) ([]byte, error) {
 	if mine {
 		// Others wait for this request too: it does not end because one hangs up.
 		// Package fetch bounds its time.
-		p.pem, p.err, p.until = c.get(context.WithoutCancel(ctx), address)
+		p.pem, p.until, p.err = c.get(context.WithoutCancel(ctx), address)
 		close(p.ready)
 	}
 	select {
@@ -159,29 +159,29 @@ func (c *Client) forget(now time.Time) {
 }
 
 // get asks a place.
-func (c *Client) get(ctx context.Context, address string) (pem []byte, err error, until time.Time) { //nolint:revive,staticcheck // in the order of place
+func (c *Client) get(ctx context.Context, address string) (pem []byte, until time.Time, err error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	default:
-		return nil, ErrBusy, c.config.Now()
+		return nil, c.config.Now(), ErrBusy
 	}
 	a, err := c.config.Fetch.Get(ctx, address, chain.MaxPEM)
 	now := c.config.Now()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFetch, err), now.Add(sulk)
+		return nil, now.Add(sulk), fmt.Errorf("%w: %w", ErrFetch, err)
 	}
 	certificates, err := chain.ParsePEM(a.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrContent, err), now.Add(sulk)
+		return nil, now.Add(sulk), fmt.Errorf("%w: %w", ErrContent, err)
 	}
 	signer, err := x509.ParseCertificate(certificates[0])
 	if err != nil {
-		return nil, fmt.Errorf("%w: the first one is none", ErrContent), now.Add(sulk)
+		return nil, now.Add(sulk), fmt.Errorf("%w: the first one is none", ErrContent)
 	}
 	until = now.Add(min(max(a.Fresh, shortest), longest))
 	if until.After(signer.NotAfter) {
 		until = signer.NotAfter
 	}
-	return a.Body, nil, until
+	return a.Body, until, nil
 }
