@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -102,7 +103,8 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 			c.Parent = "/dev/shm"
 		}
 	}
-	if s.dir, err = os.MkdirTemp(c.Parent, "whither-pg-"); err != nil {
+	sweep(c.Parent)
+	if s.dir, err = os.MkdirTemp(c.Parent, prefix); err != nil {
 		return nil, fmt.Errorf("pgserver: %w", err)
 	}
 	if s.owner != nil {
@@ -118,6 +120,42 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
 	return s, nil
+}
+
+// prefix begins the names of clusters' folders.
+const prefix = "whither-pg-"
+
+// sweep removes what servers have left behind whose process was killed before it
+// could stop them, if it is an hour old and nobody runs over it.
+func sweep(parent string) {
+	left, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		info, err := os.Stat(dir)
+		if err != nil || time.Since(info.ModTime()) < time.Hour {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+		pid, _, _ := strings.Cut(string(b), "\n")
+		if err != nil || !runs(pid) {
+			_ = os.RemoveAll(dir) // what cannot be removed is somebody else's
+		}
+	}
+}
+
+// runs reports whether there is a process of this number, whoever's it is.
+func runs(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil || n <= 0 {
+		return false
+	}
+	p, err := os.FindProcess(n)
+	if err != nil {
+		return false
+	}
+	return !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // unprivileged finds whom to run the server as.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,5 +66,44 @@ func TestLife(t *testing.T) {
 	}
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+// TestSweep leaves folders behind as a killed process would, and as a living one
+// has them: the next start removes the former alone.
+func TestSweep(t *testing.T) {
+	server := pgtest.Start(t)
+	parent := filepath.Dir(filepath.Dir(server.Socket()))
+	kept := map[string]bool{"old": false, "fresh": true, "running": true}
+	dirs := make(map[string]string)
+	for name := range kept {
+		dir, err := os.MkdirTemp(parent, "whither-pg-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		dirs[name] = dir
+		pid := "999999999"
+		if name == "running" {
+			pid = strconv.Itoa(os.Getpid())
+		}
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, "data"), 0o700), os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(pid+"\n"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if name != "fresh" {
+			before := time.Now().Add(-2 * time.Hour)
+			if err := os.Chtimes(dir, before, before); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pgtest.Start(t)
+	for name, want := range kept {
+		if _, err := os.Stat(dirs[name]); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := server.SQL(t.Context(), "SELECT 1"); err != nil {
+		t.Error(err)
 	}
 }
