@@ -3,6 +3,7 @@ package vectors_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"testing"
 	"time"
 
 	"whither/internal/cose"
@@ -25,6 +26,7 @@ func (m *maker) holder() key.Private         { return m.key(holder) }
 
 // statement is a withdrawal before it is signed, for cases to bend.
 type statement struct {
+	t       testing.TB
 	body    tree
 	label   key.Label
 	key     key.Private
