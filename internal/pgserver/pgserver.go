@@ -134,7 +134,7 @@ func sweep(parent string) {
 	}
 	for _, dir := range left {
 		info, err := os.Stat(dir)
-		if err != nil || time.Since(info.ModTime()) < time.Hour {
+		if err != nil || time.Since(info.ModTime()) < time.Hour { //nolint:forbidigo // files have the real time
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
