@@ -131,13 +131,15 @@ func dialectOf(raw string) (dialect, error) {
 // checkNetwork wants a socket of this machine, or TLS 1.3 to a server that
 // proves its name.
 func checkNetwork(host string, t *tls.Config) error {
+	if t != nil {
+		t.MinVersion = tls.VersionTLS13
+	}
 	if strings.HasPrefix(host, "/") || host == "localhost" || net.ParseIP(host).IsLoopback() {
 		return nil
 	}
 	if t == nil || t.InsecureSkipVerify || t.ServerName == "" {
 		return fmt.Errorf("%w: over a network it needs sslmode=verify-full, and sslrootcert unless the system knows who signed", ErrURL)
 	}
-	t.MinVersion = tls.VersionTLS13
 	return nil
 }
 

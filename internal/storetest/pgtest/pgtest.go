@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -18,11 +19,17 @@ import (
 // the programs the test is skipped, and fails where CI is set.
 func Start(t testing.TB) *pgserver.Server {
 	t.Helper()
+	return StartWith(t, nil)
+}
+
+// StartWith is Start with settings of its own.
+func StartWith(t testing.TB, settings map[string]string) *pgserver.Server {
+	t.Helper()
+	all := map[string]string{"max_connections": "300", "shared_buffers": "64MB"}
+	maps.Copy(all, settings)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s, err := pgserver.Start(ctx, pgserver.Config{Settings: map[string]string{
-		"max_connections": "300", "shared_buffers": "64MB",
-	}})
+	s, err := pgserver.Start(ctx, pgserver.Config{Settings: all})
 	if errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") == "" {
 		t.Skipf("NOT RUN: nothing is tested on PostgreSQL: %v", err)
 	}
