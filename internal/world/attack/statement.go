@@ -36,7 +36,7 @@ func statements() []Strategy {
 		{Name: "evidence of a month ago", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: []cast.Set{cast.Of(cast.FormerHolder, cast.DP)}, Run: returned(Block)},
 		{Name: "evidence of a month ago", Goal: Steal, Scheme: mailto, State: stage.Unlisted, Needs: formerSteals, Run: returned(Steal)},
 		{Name: "evidence of a month ago", Goal: Steal, Scheme: mailto, State: stage.Listed, Needs: formerSteals, Run: returned(Steal)},
-		{Name: "fresh words for who has lost it", Goal: Outlive, Scheme: mailto, State: stage.Listed, Needs: cast.Cross([]cast.Set{cast.Of(cast.FormerHolder)}, twoProvers), Run: outlive},
+		{Name: "old evidence with a fresh word beside it", Goal: Outlive, Scheme: mailto, State: stage.Listed, Needs: cast.Cross([]cast.Set{cast.Of(cast.FormerHolder)}, twoProvers), Run: outlive},
 		{Name: "receipts antedated by provers that were put out", Goal: Block, Scheme: mailto, State: stage.Unlisted, Needs: withDP(twoProvers), Run: antedate, Expelled: true},
 		{Name: "a word in each family of kinds", Goal: Block, Scheme: mailto, State: stage.Unlisted, Needs: []cast.Set{cast.Of(cast.ProverA, cast.ProverB, cast.ProverX)}, Run: scattered},
 	}
@@ -213,8 +213,8 @@ func returned(goal Goal) func(a *Adversary) (mapping.Bundle, error) {
 	}
 }
 
-// outlive prolongs a mapping whose holder has lost the CSI. A DP takes no old
-// evidence with fresh words beside it, so the words have to do alone.
+// outlive prolongs a mapping whose holder has lost the CSI: what shows that he
+// had it is old, what is new is as many words as there are.
 func outlive(a *Adversary) (mapping.Bundle, error) {
 	s, u, err := a.inTheName(cast.FormerHolder, false)
 	if err != nil {
@@ -222,9 +222,12 @@ func outlive(a *Adversary) (mapping.Bundle, error) {
 	}
 	s.claims.Sequence, s.claims.Predecessor = u.Claims().Sequence+1, u.Digest()
 	s.claims.Expires = a.w.Now.Add(mapping.MaxLife - time.Hour)
-	s.receipts = nil
+	pair := a.provers()[:2]
+	if a.Owns(pair[0]) && a.Owns(pair[1]) {
+		s.receipts = nil // two fresh words need no old one
+	}
 	kinds := []possession.Kind{possession.MailReply, possession.MailWitness}
-	for i, p := range a.provers()[:2] {
+	for i, p := range pair {
 		r := a.lie(kinds[i], unsent)
 		r.Subject = possession.SubjectOf(a.victim.CSI, a.victim.Key.Public())
 		if b, err := a.receipt(p, r); err != nil {
