@@ -179,6 +179,7 @@ type statement struct {
 	holder   key.Private // signs
 	named    key.Public  // is named as the holder
 	receipts [][]byte
+	lineage  [][]byte          // how the holder's key came into it
 	offer    []byte            // of the DP
 	offers   map[string][]byte // of MSPs
 	tokens   map[string]string
@@ -269,7 +270,7 @@ func (a *Adversary) publish(s *statement) (mapping.Bundle, error) {
 
 func (s *statement) bundle() (mapping.Bundle, error) {
 	b, err := s.message.Marshal()
-	return mapping.Bundle{Mapping: b, Receipts: s.receipts}, err
+	return mapping.Bundle{Mapping: b, Receipts: s.receipts, Lineage: s.lineage}, err
 }
 
 // latest is the time of the last signature, before which none may be dated.

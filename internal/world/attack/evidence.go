@@ -26,8 +26,8 @@ type evidence struct {
 	// needs are the smallest sets with which two receipts are had that count at
 	// the honest DP.
 	needs []cast.Set
-	// first of its kind: what can be done with receipts is tried in full. What the
-	// others get is the same receipts, and it is enough to try for the easiest goal.
+	// first for its scheme: what can be done with receipts is tried in full. What the
+	// others get is receipts as good, and it is enough to try for the easiest goal.
 	first bool
 	// get returns receipts for the adversary's key.
 	get func(a *Adversary) ([][]byte, error)
@@ -36,10 +36,10 @@ type evidence struct {
 // evidences lists every way.
 func evidences() []evidence {
 	var out []evidence
-	tried := make(map[possession.Kind]bool)
+	tried := make(map[csi.Scheme]bool)
 	for _, f := range forge.Forgeries() {
-		first := !tried[f.Witness]
-		tried[f.Witness] = true
+		first := !tried[f.Scheme]
+		tried[f.Scheme] = true
 		out = append(out, evidence{
 			name: f.Name, scheme: f.Scheme, first: first, needs: cast.Minimal(append(f.Needs, twoProvers...)),
 			get: func(a *Adversary) ([][]byte, error) { return a.vouched(f) },

@@ -34,6 +34,7 @@ type pool struct {
 	bundles    []mapping.Bundle
 	messages   []cose.Message // of the bundles
 	receipts   [][]byte
+	lineages   [][]byte // statements by which one key joined another
 	authorised map[mapping.Digest]bool
 	signers    map[key.ID]key.Private // that it owns
 }
@@ -88,7 +89,56 @@ func newPool(t *testing.T, kinds, others []possession.Kind) *pool {
 		}
 	}
 	p.add(t, p.ownCSI, p.own, p.evidence(t, kinds, p.ownCSI, p.own.Public(), possession.PurposeEnrol, s.Now), worldtest.MSPA)
+	p.join(t, alice.CSI, alice.Key, s.Key("alice's tablet"), 0)
+	p.join(t, p.ownCSI, p.own, s.Key("another key of the adversary's"), len(p.bundles)-5)
 	return p
+}
+
+// join makes the mapping of a second key, which joined the lineage of a bundle.
+func (p *pool) join(t *testing.T, id csi.ID, older, newer key.Private, beside int) {
+	t.Helper()
+	first, err := mapping.Parse(p.bundles[beside])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := mapping.Propose(mapping.Join, id, first.Claims().Lineage, older, newer.Public(), p.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proposal, err := mapping.ParseProposal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = proposal.Accept(newer, p.Now); err != nil {
+		t.Fatal(err)
+	}
+	p.lineages = append(p.lineages, b)
+	c := p.Claims(id, newer.Public(), "joined "+id.Canonical())
+	c.Lineage, c.First, c.Expires = first.Claims().Lineage, false, first.Claims().Expires
+	u, err := c.Sign(newer, first.Bundle().Receipts, p.Now, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proposed, err := mapping.PolicyAt(p.Registry, p.Now).VerifyProposal(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := proposed.Finish(p.Key(worldtest.DP), p.Now, p.Now.Add(mapping.MaxDPLife), mapping.FoundSuccessor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.keep(t, v)
+}
+
+// keep puts a mapping into the pool.
+func (p *pool) keep(t *testing.T, v mapping.Verified) {
+	t.Helper()
+	m, err := cose.Parse(v.Bundle().Mapping, mapping.MaxSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.bundles, p.messages = append(p.bundles, v.Bundle()), append(p.messages, m)
+	p.authorised[v.Digest()] = true
 }
 
 // evidence is what two honest provers say, and where one of them was handed the
@@ -142,12 +192,7 @@ func (p *pool) add(t *testing.T, id csi.ID, holder key.Private, receipts [][]byt
 			t.Fatal(err)
 		}
 		for _, v := range []mapping.Verified{v, renewed} {
-			m, err := cose.Parse(v.Bundle().Mapping, mapping.MaxSize)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.bundles, p.messages = append(p.bundles, v.Bundle()), append(p.messages, m)
-			p.authorised[v.Digest()] = true
+			p.keep(t, v)
 		}
 	}
 }
@@ -165,7 +210,7 @@ func (p *pool) judge(t *testing.T, m worldtest.Mutator, b mapping.Bundle) worldt
 		return worldtest.Refused
 	}
 	c := v.Claims()
-	if p.authorised[v.Digest()] || c.CSI == p.ownCSI && c.Holder == p.own.Public() {
+	if p.authorised[v.Digest()] || c.CSI == p.ownCSI && (c.Holder == p.own.Public() || c.Holder == p.Key("another key of the adversary's").Public()) {
 		return worldtest.Same
 	}
 	t.Errorf("%v: believed, and nobody has authorised it: sequence %d, %d entries, level %d", c.CSI, c.Sequence, len(c.Entries), v.Evidence().Level)
@@ -175,8 +220,10 @@ func (p *pool) judge(t *testing.T, m worldtest.Mutator, b mapping.Bundle) worldt
 // bend returns a bundle that is bent in one way or another.
 func (p *pool) bend(m worldtest.Mutator) mapping.Bundle {
 	i := m.IntN(len(p.bundles))
-	b := mapping.Bundle{Mapping: p.bundles[i].Mapping, Receipts: slices.Clone(p.bundles[i].Receipts)}
-	switch m.IntN(8) {
+	b := mapping.Bundle{
+		Mapping: p.bundles[i].Mapping, Receipts: slices.Clone(p.bundles[i].Receipts), Lineage: slices.Clone(p.bundles[i].Lineage),
+	}
+	switch m.IntN(9) {
 	case 0:
 		b.Mapping = m.Bend(b.Mapping, worldtest.Pick(m, p.bundles).Mapping)
 	case 1:
@@ -191,6 +238,8 @@ func (p *pool) bend(m worldtest.Mutator) mapping.Bundle {
 			b.Mapping = raw
 		}
 	case 5:
+		b.Lineage = p.otherLineage(m, b.Lineage)
+	case 6:
 		return p.signedAgain(m, i, m.Bend(p.messages[i].Payload, worldtest.Pick(m, p.messages).Payload), b.Receipts)
 	default:
 		return p.stated(m, i)
@@ -216,6 +265,20 @@ func (p *pool) otherReceipts(m worldtest.Mutator, r [][]byte) [][]byte {
 		}
 	}
 	return r
+}
+
+// otherLineage leads a holder's key back to another one.
+func (p *pool) otherLineage(m worldtest.Mutator, l [][]byte) [][]byte {
+	switch one := worldtest.Pick(m, p.lineages); m.IntN(4) {
+	case 0:
+		return nil
+	case 1:
+		return [][]byte{m.Bend(one, p.lineages...)}
+	case 2:
+		return append(l, one)
+	default:
+		return [][]byte{one}
+	}
 }
 
 // otherSignatures drops, doubles, moves and exchanges signatures, and payloads.
@@ -262,7 +325,7 @@ func (p *pool) signedAgain(m worldtest.Mutator, i int, payload []byte, receipts 
 	if err != nil {
 		return p.bundles[i]
 	}
-	return mapping.Bundle{Mapping: raw, Receipts: receipts}
+	return mapping.Bundle{Mapping: raw, Receipts: receipts, Lineage: p.bundles[i].Lineage}
 }
 
 // sign adds a signature, now and then with other parameters or under another
@@ -331,7 +394,32 @@ func (p *pool) stated(m worldtest.Mutator, i int) mapping.Bundle {
 	if raw, err = p.sign(m, out, p.Key(worldtest.DP), dp).Marshal(); err != nil {
 		return p.bundles[i]
 	}
-	return mapping.Bundle{Mapping: raw, Receipts: receipts}
+	bent := mapping.Bundle{Mapping: raw, Receipts: receipts}
+	if m.IntN(3) == 0 {
+		bent.Lineage = p.lied(m, c, victim)
+	}
+	return bent
+}
+
+// lied are statements that the adversary's key joined another: one that the
+// adversary signed in its name, or another one of his keys.
+func (p *pool) lied(m worldtest.Mutator, c mapping.Claims, victim key.Public) [][]byte {
+	older := p.Key("another key of the adversary's")
+	b, err := mapping.Propose(worldtest.Pick(m, []mapping.StatementKind{mapping.Join, mapping.HandOver}), c.CSI, c.Lineage, older, p.own.Public(), p.Now.Add(-2*time.Hour))
+	if err != nil {
+		return nil
+	}
+	proposal, err := mapping.ParseProposal(b)
+	if err != nil {
+		return nil
+	}
+	if b, err = proposal.Accept(p.own, p.Now.Add(-2*time.Hour)); err != nil {
+		return nil
+	}
+	if m.IntN(2) == 0 {
+		b = bytes.Replace(b, older.Public().Bytes(), victim.Bytes(), 1)
+	}
+	return [][]byte{b}
 }
 
 // claim changes what is claimed.

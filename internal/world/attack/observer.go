@@ -28,7 +28,7 @@ func rechecked() []evidence {
 			needs = append(needs, cast.Cross([]cast.Set{cast.Of(cast.DNSA), cast.Of(cast.DNSB)}, observers)...)
 		}
 		out = append(out, evidence{
-			name: f.Name + ", rechecked", scheme: f.Scheme, needs: cast.Minimal(append(needs, twoProvers...)), first: true,
+			name: f.Name + ", rechecked", scheme: f.Scheme, needs: cast.Minimal(append(needs, twoProvers...)), first: f.Kind == possession.MailReply,
 			get: func(a *Adversary) ([][]byte, error) { return a.rechecked(f, kind) },
 		})
 	}

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -31,6 +32,8 @@ func statements() []Strategy {
 		{Name: "a successor that nobody finds, in the holder's name", Goal: Alter, Scheme: mailto, State: stage.Listed, Needs: []cast.Set{cast.Of(cast.VictimKey)}, Run: hide},
 		{Name: "a successor under another key", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: withDP(twoProvers), Run: usurp},
 		{Name: "a second app that has not joined", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: withDP(twoProvers), Run: intrude},
+		{Name: "a second app in the holder's name", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: []cast.Set{cast.Of(cast.VictimKey)}, Run: joined(mapping.Join)},
+		{Name: "a hand-over in the holder's name", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: []cast.Set{cast.Of(cast.VictimKey)}, Run: joined(mapping.HandOver)},
 		{Name: "a withdrawn mapping, renewed", Goal: Revive, Scheme: mailto, State: stage.Ended, Needs: []cast.Set{cast.Of(cast.DP)}, Run: revive},
 		{Name: "evidence of a month ago", Goal: Block, Scheme: mailto, State: stage.Unlisted, Needs: []cast.Set{cast.Of(cast.FormerHolder, cast.DP)}, Run: returned(Block)},
 		{Name: "evidence of a month ago", Goal: Block, Scheme: mailto, State: stage.Listed, Needs: []cast.Set{cast.Of(cast.FormerHolder, cast.DP)}, Run: returned(Block)},
@@ -132,6 +135,52 @@ func intrude(a *Adversary) (mapping.Bundle, error) {
 	}
 	s.claims.Lineage, s.claims.First = u.Claims().Lineage, false
 	return a.publish(s)
+}
+
+// joined puts the adversary's key beside the holder's or in its place, and uses her
+// receipts: with her key's signature, or with one that only bears her name; under a
+// key that has no receipts; or without any statement.
+func joined(kind mapping.StatementKind) func(a *Adversary) (mapping.Bundle, error) {
+	return func(a *Adversary) (mapping.Bundle, error) {
+		u, err := a.honest()
+		if err != nil {
+			return mapping.Bundle{}, err
+		}
+		s, err := a.draft(Block)
+		if err != nil {
+			return mapping.Bundle{}, err
+		}
+		old := u.Claims()
+		s.claims.Lineage, s.claims.First, s.claims.Expires = old.Lineage, false, old.Expires
+		s.receipts = slices.Clone(a.victim.Honest.Receipts)
+		older := a.w.Key("another key of the adversary's")
+		switch owned := a.Owns(cast.VictimKey); {
+		case owned:
+			older = a.victim.Key
+		case a.style == Misused:
+			older = a.misused(registry.RoleCSIP)
+		default:
+			a.lacked = true
+		}
+		b, err := mapping.Propose(kind, old.CSI, old.Lineage, older, a.key.Public(), a.w.Now)
+		if err != nil {
+			return mapping.Bundle{}, err
+		}
+		proposal, err := mapping.ParseProposal(b)
+		if err != nil {
+			return mapping.Bundle{}, err
+		}
+		if b, err = proposal.Accept(a.key, a.w.Now); err != nil {
+			return mapping.Bundle{}, err
+		}
+		if older.Public() != old.Holder && (a.style == OwnKey || a.style == Borrowed) {
+			b = bytes.Replace(b, older.Public().Bytes(), old.Holder.Bytes(), 1)
+		}
+		if a.Owns(cast.VictimKey) || a.style != Missing {
+			s.lineage = [][]byte{b}
+		}
+		return a.publish(s)
+	}
 }
 
 // lied begins a mapping under the adversary's key with receipts about a mail that

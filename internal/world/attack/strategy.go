@@ -65,47 +65,42 @@ type Outcome struct {
 	Checks []string // that refused it, at honest parties and at clients, sorted
 }
 
-// try runs a strategy once, in every style that makes a difference.
-func try(w *stage.Stage, s Strategy, owned cast.Set) (Outcome, map[cast.Party]bool, error) {
+// attempt is what came of a strategy in one style.
+type attempt struct {
+	asked, owned   cast.Set // the parties that it asked for, and which of them it had
+	done           bool
+	checks         []string
+	lacked, spoken bool // see Adversary
+}
+
+// try runs a strategy in one style.
+func try(w *stage.Stage, s Strategy, style Style, owned cast.Set) (attempt, error) {
 	v := w.Victim(s.Scheme, s.State)
-	asked := make(map[cast.Party]bool)
-	checks := make(map[string]bool)
 	if s.Expelled {
 		defer w.Expel()()
 	}
-	plain := &Adversary{spoken: true}
-	for i := range styles {
-		style := Style(i)
-		if !plain.spoken && (style == Again || style == Sister) {
-			continue // no prover is missing, so that these are the first style
-		}
-		a := newAdversary(w, owned, style, v)
-		b, err := s.Run(a)
-		maps.Copy(asked, a.asked)
-		for _, c := range a.refusals {
-			checks[c] = true
-		}
-		if err == nil {
-			err = achieved(w, b, s.Goal, v)
-		}
-		if restoreErr := w.Restore(v); restoreErr != nil {
-			return Outcome{}, nil, restoreErr
-		}
-		if err == nil {
-			return Outcome{Done: true}, asked, nil
-		}
-		if errors.Is(err, errBroken) {
-			return Outcome{}, nil, fmt.Errorf("%s by %s: %w", s, owned, err)
-		}
-		checks[check(err)] = true
-		if !a.lacked {
-			break
-		}
-		if style == OwnKey {
-			plain = a
+	a := newAdversary(w, owned, style, v)
+	b, err := s.Run(a)
+	if err == nil {
+		err = achieved(w, b, s.Goal, v)
+	}
+	if restoreErr := w.Restore(v); restoreErr != nil {
+		return attempt{}, restoreErr
+	}
+	if errors.Is(err, errBroken) {
+		return attempt{}, fmt.Errorf("%s by %s: %w", s, owned, err)
+	}
+	out := attempt{done: err == nil, checks: a.refusals, lacked: a.lacked, spoken: a.spoken}
+	if err != nil {
+		out.checks = append(out.checks, check(err))
+	}
+	for p, has := range a.asked {
+		out.asked |= cast.Of(p)
+		if has {
+			out.owned |= cast.Of(p)
 		}
 	}
-	return Outcome{Checks: slices.Sorted(maps.Keys(checks))}, asked, nil
+	return out, nil
 }
 
 // errBroken is a fault of the suite and no refusal.
@@ -155,40 +150,60 @@ func evidenceOf(w *stage.Stage, v stage.Victim) time.Time {
 // errHonest: what is believed is the holder's own mapping.
 var errHonest = errors.New("only the holder's own mapping")
 
-// Trial remembers outcomes. A strategy sees of a coalition only the parties that
-// it asks for; so what it did for one coalition it does for every other that
-// answers these questions alike.
+// Trial tries strategies and remembers what came of them. A strategy sees of a
+// coalition only the parties that it asks for; so what it did for one coalition it
+// does for every other that answers these questions alike.
 type Trial struct {
 	Stage *stage.Stage
 	Whole bool // remember nothing
-	seen  map[string][]remembered
+	seen  map[string][]attempt
 }
 
-type remembered struct {
-	asked   map[cast.Party]bool
-	outcome Outcome
-}
-
-// Try returns the outcome of a strategy in the hands of a coalition.
+// Try returns the outcome of a strategy in the hands of a coalition, in every
+// style that makes a difference.
 func (t *Trial) Try(s Strategy, owned cast.Set) (Outcome, error) {
-	for _, r := range t.seen[s.String()] {
-		same := true
-		for p, has := range r.asked {
-			same = same && owned.Has(p) == has
+	checks := make(map[string]bool)
+	spoken := true
+	for i := range styles {
+		style := Style(i)
+		if !spoken && (style == Again || style == Sister) {
+			continue // no prover is missing, so that these are the first style
 		}
-		if same && !t.Whole {
-			return r.outcome, nil
+		a, err := t.attempt(s, style, owned)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if a.done {
+			return Outcome{Done: true}, nil
+		}
+		for _, c := range a.checks {
+			checks[c] = true
+		}
+		if !a.lacked {
+			break
+		}
+		if style == OwnKey {
+			spoken = a.spoken
 		}
 	}
-	o, asked, err := try(t.Stage, s, owned)
-	if err != nil {
-		return Outcome{}, err
+	return Outcome{Checks: slices.Sorted(maps.Keys(checks))}, nil
+}
+
+func (t *Trial) attempt(s Strategy, style Style, owned cast.Set) (attempt, error) {
+	name := fmt.Sprint(s, style)
+	for _, a := range t.seen[name] {
+		if !t.Whole && owned&a.asked == a.owned {
+			return a, nil
+		}
 	}
-	if t.seen == nil {
-		t.seen = make(map[string][]remembered)
+	a, err := try(t.Stage, s, style, owned)
+	if err == nil {
+		if t.seen == nil {
+			t.seen = make(map[string][]attempt)
+		}
+		t.seen[name] = append(t.seen[name], a)
 	}
-	t.seen[s.String()] = append(t.seen[s.String()], remembered{asked, o})
-	return o, nil
+	return a, err
 }
 
 // Strategies lists all.

@@ -312,6 +312,9 @@ func (w *Stage) enrolVictims() error {
 func (w *Stage) enrolVictim(scheme csi.Scheme, s State) error {
 	set := w.victims[scheme]
 	v := set[s]
+	if w.enrolled++; v.Honest.Mapping != nil {
+		v.Key = w.Key(fmt.Sprintf("holder of %s, anew %d", v.CSI.Canonical(), w.enrolled))
+	}
 	var err error
 	if v.Honest, err = w.enrol(v, w.Now.Add(-30*day)); err != nil {
 		return err
@@ -332,7 +335,6 @@ func (w *Stage) enrol(v Victim, at time.Time) (mapping.Bundle, error) {
 	if err != nil {
 		return mapping.Bundle{}, err
 	}
-	w.enrolled++
 	c := w.Claims(v.CSI, v.Key.Public(), fmt.Sprintf("%s %d", v.CSI.Canonical(), w.enrolled), worldtest.MSPA)
 	c.DPNonce, c.Expires = offer.Nonce(terms.Offer), at.Add(300*day)
 	u, err := c.Sign(v.Key, w.Receipts(v.CSI, v.Key.Public(), at), at)
@@ -403,20 +405,30 @@ func (w *Stage) Restore(v Victim) error {
 	if err != nil {
 		return err
 	}
-	kept := false
-	for _, s := range live[0] {
+	honest, joined := -1, false // whether somebody is in the holder's lineage who stays there
+	for i, s := range live[0] {
 		if slices.Equal(s.Bundle.Mapping, v.Honest.Mapping) {
-			kept = true
+			honest = i
+		}
+	}
+	for i, s := range live[0] {
+		if i == honest {
 			continue
 		}
+		joined = joined || honest >= 0 && s.Lineage == live[0][honest].Lineage
 		if err := w.store.Withdraw(w.Context(), s.ID, s.Digest, w.Now); err != nil {
 			return err
 		}
 	}
-	if kept || v.State != Listed {
+	if v.State != Listed || honest >= 0 && !joined {
 		return nil
 	}
-	return w.enrolVictim(v.CSI.Scheme(), v.State) // replaced with the holder's own key
+	if honest >= 0 {
+		if err := w.store.Withdraw(w.Context(), live[0][honest].ID, live[0][honest].Digest, w.Now); err != nil {
+			return err
+		}
+	}
+	return w.enrolVictim(v.CSI.Scheme(), v.State) // under a new key
 }
 
 // Expel gives everybody a registry in which the provers have been put out since
