@@ -1,4 +1,4 @@
-package attack
+package attack_test
 
 import (
 	"fmt"
@@ -6,63 +6,64 @@ import (
 	"slices"
 	"strings"
 
+	"whither/internal/world/attack"
 	"whither/internal/world/attack/cast"
 )
 
-// Results are what all strategies achieved for all coalitions.
-type Results struct {
-	Coalitions []cast.Set
-	Strategies []Strategy
-	Outcomes   [][]Outcome // by strategy, by coalition
+// results are what all strategies achieved for all coalitions.
+type results struct {
+	coalitions []cast.Set
+	strategies []attack.Strategy
+	outcomes   [][]attack.Outcome // by strategy, by coalition
 }
 
-// Achieved returns the effects that a coalition has, each once.
-func (r Results) Achieved(coalition int) []Effect {
-	var out []Effect
-	for i, s := range r.Strategies {
+// achieved returns the effects that a coalition has, each once.
+func (r results) achieved(coalition int) []attack.Effect {
+	var out []attack.Effect
+	for i, s := range r.strategies {
 		e := s.Effect()
-		if r.Outcomes[i][coalition].Done && !slices.Contains(out, e) {
+		if r.outcomes[i][coalition].Done && !slices.Contains(out, e) {
 			out = append(out, e)
 		}
 	}
 	return out
 }
 
-// Run tries every strategy for every coalition.
-func (t *Trial) Run() (Results, error) {
-	r := Results{Coalitions: cast.Coalitions(), Strategies: Strategies()}
-	for _, s := range r.Strategies {
-		row := make([]Outcome, len(r.Coalitions))
-		for i, owned := range r.Coalitions {
+// run tries every strategy for every one of some coalitions.
+func run(t *attack.Trial, coalitions []cast.Set) (results, error) {
+	r := results{coalitions: coalitions, strategies: attack.Strategies()}
+	for _, s := range r.strategies {
+		row := make([]attack.Outcome, len(r.coalitions))
+		for i, owned := range r.coalitions {
 			var err error
 			if row[i], err = t.Try(s, owned); err != nil {
-				return Results{}, err
+				return results{}, err
 			}
 		}
-		r.Outcomes = append(r.Outcomes, row)
+		r.outcomes = append(r.outcomes, row)
 	}
 	return r, nil
 }
 
-// Table returns both tables of docs/trust.md: who can do what, and what became of
+// table returns both tables of docs/trust.md: who can do what, and what became of
 // each strategy.
-func (r Results) Table() string {
+func (r results) table() string {
 	var b strings.Builder
 	b.WriteString("| who | can | what notices it |\n| --- | --- | --- |\n")
-	for _, e := range Exceptions() {
+	for _, e := range attack.Exceptions() {
 		if e.Who != "" {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", e.Who, e.Can, e.Notices)
 		}
 	}
 	some := 0
-	for i := range r.Coalitions {
-		if len(r.Achieved(i)) > 0 {
+	for i := range r.coalitions {
+		if len(r.achieved(i)) > 0 {
 			some++
 		}
 	}
 	fmt.Fprintf(&b, "\n%d coalitions were tried: every one of up to three of the ten ordinary parties, and the special ones among them. %d of them have\n"+
 		"one of the above in them and achieve that and no more; the other %d achieve nothing with any of the %d strategies:\n\n",
-		len(r.Coalitions), some, len(r.Coalitions)-some, len(r.Strategies))
+		len(r.coalitions), some, len(r.coalitions)-some, len(r.strategies))
 	b.WriteString("| strategy | succeeds with | otherwise refused by |\n| --- | --- | --- |\n")
 	for _, name := range r.names() {
 		needs, checks := r.row(name)
@@ -72,9 +73,9 @@ func (r Results) Table() string {
 }
 
 // names lists the strategies' names, each once, in their order.
-func (r Results) names() []string {
+func (r results) names() []string {
 	var out []string
-	for _, s := range r.Strategies {
+	for _, s := range r.strategies {
 		if !slices.Contains(out, s.Name) {
 			out = append(out, s.Name)
 		}
@@ -84,15 +85,15 @@ func (r Results) names() []string {
 
 // row sums up the variants of a strategy: with what the easiest of them succeeds,
 // and all that refused any.
-func (r Results) row(name string) (needs, checks string) {
+func (r results) row(name string) (needs, checks string) {
 	var sets []cast.Set
 	refused := make(map[string]bool)
-	for i, s := range r.Strategies {
+	for i, s := range r.strategies {
 		if s.Name != name {
 			continue
 		}
 		sets = append(sets, s.Needs...)
-		for _, o := range r.Outcomes[i] {
+		for _, o := range r.outcomes[i] {
 			for _, c := range o.Checks {
 				refused[c] = true
 			}

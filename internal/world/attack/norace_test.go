@@ -1,0 +1,6 @@
+//go:build !race
+
+package attack_test
+
+// raced: every coalition is tried.
+const raced = false
