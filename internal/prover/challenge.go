@@ -71,7 +71,7 @@ func speaksFor(k possession.Kind, id csi.ID) bool {
 // of its own: else a claimant could spend it for her.
 func (p *Prover) budget(r wire.ChallengeRequest, c *Challenge, now time.Time) (*limit.Caps, error) {
 	if r.Incumbent == nil {
-		return p.caps, nil
+		return p.capsOf(*c), nil
 	}
 	u, err := mapping.Parse(r.Incumbent.Unpack())
 	if err != nil {
@@ -85,7 +85,7 @@ func (p *Prover) budget(r wire.ChallengeRequest, c *Challenge, now time.Time) (*
 		return nil, ErrIncumbent
 	}
 	c.Incumbent = true
-	return p.incumbents, nil
+	return p.capsOf(*c), nil
 }
 
 // begin has a challenger start, and keeps the challenge.

@@ -22,6 +22,10 @@ import (
 type Method struct {
 	// Challengers challenge holders, by the kind that their receipts will say.
 	Challengers map[possession.Kind]Challenger
+	// Quiet says that its challengers send nothing to anybody: the holder comes
+	// with the evidence. Their challenges count towards caps of their own, without
+	// a bound for each CSI, or a stranger could spend what the holder needs.
+	Quiet bool
 	// Witnesses judge what another prover got, by the kind of their receipts.
 	Witnesses map[possession.Kind]Witness
 	// Tellers send notices, by the scheme of the CSI. The first method that has

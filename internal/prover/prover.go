@@ -124,8 +124,10 @@ type Prover struct {
 	witnesses   map[possession.Kind]Witness
 	tellers     map[string]Teller
 	told        told
-	caps        *limit.Caps   // of everybody
-	incumbents  *limit.Caps   // of holders who showed their mapping
+	caps        *limit.Caps // of everybody
+	incumbents  *limit.Caps // of holders who showed their mapping
+	uncalled    *limit.Caps // of kinds that send nothing
+	quiet       map[possession.Kind]bool
 	observing   chan struct{} // one element for each observation under way
 	sims        sims
 	metrics     *metrics
@@ -141,12 +143,17 @@ func New(ctx context.Context, c Config) (*Prover, error) {
 	}
 	p := &Prover{
 		config: c, challengers: make(map[possession.Kind]Challenger), witnesses: make(map[possession.Kind]Witness), tellers: make(map[string]Teller),
-		caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), observing: make(chan struct{}, maxObservations),
+		caps: limit.New(c.Limits), incumbents: limit.New(c.Limits), uncalled: limit.New(limit.Bounds{
+			PerCSI: c.Limits.Total, PerDomain: c.Limits.Total, PerCountry: c.Limits.Total, PerKey: c.Limits.PerKey, Total: c.Limits.Total,
+		}), quiet: make(map[possession.Kind]bool), observing: make(chan struct{}, maxObservations),
 		sims: sims{said: make(map[csi.ID]simWord)}, metrics: newMetrics(c.Registry, c.Now),
 	}
 	for _, m := range c.Methods {
 		if err := errors.Join(add(p.challengers, m.Challengers), add(p.witnesses, m.Witnesses)); err != nil {
 			return nil, err
+		}
+		for kind := range m.Challengers {
+			p.quiet[kind] = m.Quiet
 		}
 		for scheme, t := range m.Tellers {
 			if p.tellers[scheme] == nil {
@@ -207,19 +214,27 @@ func add[V any](all, more map[possession.Kind]V) error {
 
 // restore counts the challenges of the last hour, each towards its own caps.
 func (p *Prover) restore(ctx context.Context) error {
-	// Twice: holders who showed their mapping have as many again.
-	recent, err := p.config.Store.StartedSince(ctx, p.config.Now().Add(-limit.Window), 2*p.config.Limits.Total)
+	// There are three caps of that total.
+	recent, err := p.config.Store.StartedSince(ctx, p.config.Now().Add(-limit.Window), 3*p.config.Limits.Total)
 	if err != nil {
 		return err
 	}
 	for _, c := range slices.Backward(recent) {
-		caps := p.caps
-		if c.Incumbent {
-			caps = p.incumbents
-		}
-		caps.Restore(c.CSI, c.Holder, c.Started)
+		p.capsOf(c).Restore(c.CSI, c.Holder, c.Started)
 	}
 	return nil
+}
+
+// capsOf returns the caps that a challenge counts towards.
+func (p *Prover) capsOf(c Challenge) *limit.Caps {
+	switch {
+	case c.Incumbent:
+		return p.incumbents
+	case p.quiet[c.Kind]:
+		return p.uncalled
+	default:
+		return p.caps
+	}
 }
 
 // listed returns an error unless a receipt signed now would count.

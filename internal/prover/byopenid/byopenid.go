@@ -65,6 +65,7 @@ func Method(c Config) prover.Method {
 		Challengers: map[possession.Kind]prover.Challenger{possession.OpenIDToken: method{c}},
 		Witnesses:   map[possession.Kind]prover.Witness{possession.OpenIDWitness: method{c}, possession.OpenIDRecheck: recheck{c}},
 		Problem:     Problem,
+		Quiet:       true,
 	}
 }
 

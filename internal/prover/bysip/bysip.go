@@ -131,7 +131,7 @@ func New(c Config) (*SIP, error) {
 func (s *SIP) Method() prover.Method {
 	m := prover.Method{
 		Challengers: map[possession.Kind]prover.Challenger{possession.SIPMessage: challenger{s, stir.FormMessage}},
-		Problem:     Problem, Metrics: []prometheus.Collector{s.requests},
+		Quiet:       true, Problem: Problem, Metrics: []prometheus.Collector{s.requests},
 	}
 	if s.config.SIP.Media != "" {
 		m.Challengers[possession.SignedCall] = challenger{s, stir.FormCall}

@@ -42,6 +42,7 @@ func Method(c Config) prover.Method {
 		Challengers: map[possession.Kind]prover.Challenger{possession.SMIME: j},
 		Witnesses:   map[possession.Kind]prover.Witness{possession.SMIMEWitness: j},
 		Problem:     Problem,
+		Quiet:       true,
 	}
 }
 

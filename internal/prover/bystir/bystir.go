@@ -57,6 +57,7 @@ func Method(c Config) prover.Method {
 			possession.Delegate:    challenger{c, stir.FormDelegate},
 			possession.TNToken:     challenger{c, stir.FormToken},
 		},
+		Quiet:     true,
 		Witnesses: map[possession.Kind]prover.Witness{possession.STIRWitness: witness{c}},
 		Problem:   Problem,
 	}
