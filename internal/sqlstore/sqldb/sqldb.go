@@ -163,13 +163,21 @@ func (d *DB) Tidy() { d.writer.tidy.Store(true) }
 // Each runs a query and hands each row to scan. One query sees one state. One
 // whose connection breaks before the first row is run again over another.
 func (d *DB) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
+	begun := false
+	return d.insist(ctx, &begun, func() error {
+		return d.each(ctx, func(r Row) error { begun = true; return scan(r) }, query, args)
+	})
+}
+
+// insist runs read again over other connections as long as they break and it has
+// not begun to hand something over.
+func (d *DB) insist(ctx context.Context, begun *bool, read func() error) error {
 	for n := 1; ; n++ {
-		begun := false
-		err := d.each(ctx, func(r Row) error { begun = true; return scan(r) }, query, args)
-		if err == nil || begun || ctx.Err() != nil || !d.dialect.lost(err) {
+		err := read()
+		switch {
+		case err == nil || ctx.Err() != nil || !d.dialect.lost(err):
 			return err
-		}
-		if n == maxRuns {
+		case *begun || n == maxRuns:
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		pause(ctx, n)
@@ -186,27 +194,47 @@ func (d *DB) each(ctx context.Context, scan func(Row) error, query string, args 
 
 // View is one state of the database, as it was at the first query.
 type View struct {
-	db *DB
-	tx *sql.Tx
+	db    *DB
+	tx    *sql.Tx
+	begun *bool     // set when something was handed over
+	fresh *[]string // statements that are not prepared yet
 }
 
-// View calls look with one state of the database.
+// View calls look with one state of the database; again, if the connection
+// breaks before a row was handed over.
 func (d *DB) View(ctx context.Context, look func(View) error) error {
-	t, err := d.readers.BeginTx(ctx, &d.dialect.view)
-	if err != nil {
-		return fmt.Errorf("sqldb: %w", err)
+	begun, fresh := false, []string(nil)
+	err := d.insist(ctx, &begun, func() error {
+		t, err := d.readers.BeginTx(ctx, &d.dialect.view)
+		if err != nil {
+			return fmt.Errorf("sqldb: %w", err)
+		}
+		defer t.Rollback() // nothing was written
+		return look(View{db: d, tx: t, begun: &begun, fresh: &fresh})
+	})
+	for _, query := range fresh { // for the next ones
+		if _, ahead := d.stmt(ctx, query); ahead != nil {
+			break // who needs it will see
+		}
 	}
-	defer t.Rollback() // nothing was written
-	return look(View{db: d, tx: t})
+	return err
 }
 
 // Each runs a query and hands each row to scan.
 func (v View) Each(ctx context.Context, scan func(Row) error, query string, args ...any) error {
-	s, err := v.db.stmt(ctx, query)
-	if err != nil {
-		return err
+	take := func(r Row) error { *v.begun = true; return scan(r) }
+	if s, ok := v.db.reads.Load(query); ok {
+		return each(ctx, v.tx.StmtContext(ctx, s.(*sql.Stmt)), take, args) //nolint:errcheck // reads holds nothing else
 	}
-	return each(ctx, v.tx.StmtContext(ctx, s), scan, args)
+	// To prepare it for all takes a further connection, for which many views that
+	// hold one each would wait for one another.
+	*v.fresh = append(*v.fresh, query)
+	s, err := v.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	defer s.Close()
+	return each(ctx, s, take, args)
 }
 
 // Damage returns what the engine finds broken below the rows, nothing if all

@@ -32,7 +32,7 @@ func everywhere() map[string]func(*testing.T, sqldb.Options) {
 	return map[string]func(*testing.T, sqldb.Options){
 		"Migrate": migrates, "Meta": notes, "OneFailureSpoilsNoOther": oneFailureSpoilsNoOther, "GivingUp": givingUp, "FullQueue": fullQueue,
 		"CloseFinishesWhatWaits": closeFinishesWhatWaits, "TwoProcesses": twoProcesses, "View": view, "Faults": faults,
-		"OlderBesideNewer": olderBesideNewer,
+		"OlderBesideNewer": olderBesideNewer, "ManyViews": manyViews,
 	}
 }
 
@@ -184,6 +184,34 @@ func TestSchemaFolders(t *testing.T) {
 			closed(t, d)
 		}
 	}
+}
+
+// manyViews opens more views at once than there are connections, with statements
+// that nobody has asked before.
+func manyViews(t *testing.T, o sqldb.Options) {
+	d := opened(t, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var wg, begun sync.WaitGroup
+	begun.Add(4) // as many as a file has readers
+	for i := range 24 {
+		wg.Go(func() {
+			err := d.View(ctx, func(v sqldb.View) error {
+				if i < 4 {
+					begun.Done()
+					begun.Wait()
+				}
+				return v.Each(ctx, func(sqldb.Row) error { return nil }, fmt.Sprintf("SELECT k FROM t WHERE k = %d", i))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if i == 3 {
+			begun.Wait()
+		}
+	}
+	wg.Wait()
 }
 
 func notes(t *testing.T, o sqldb.Options) {
