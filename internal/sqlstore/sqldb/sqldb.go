@@ -213,7 +213,7 @@ func (d *DB) View(ctx context.Context, look func(View) error) error {
 		return look(View{db: d, tx: t, begun: &begun, fresh: &fresh})
 	})
 	for _, query := range fresh { // for the next ones
-		if _, ahead := d.stmt(ctx, query); ahead != nil {
+		if _, ahead := d.stmt(ctx, query); ahead != nil { //nolint:sqlclosecheck // reads keeps it
 			break // who needs it will see
 		}
 	}
@@ -233,8 +233,7 @@ func (v View) Each(ctx context.Context, scan func(Row) error, query string, args
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	defer s.Close()
-	return each(ctx, s, take, args)
+	return errors.Join(each(ctx, s, take, args), s.Close())
 }
 
 // Damage returns what the engine finds broken below the rows, nothing if all
