@@ -229,7 +229,7 @@ func (v View) Each(ctx context.Context, scan func(Row) error, query string, args
 	// To prepare it for all takes a further connection, for which many views that
 	// hold one each would wait for one another.
 	*v.fresh = append(*v.fresh, query)
-	s, err := v.tx.PrepareContext(ctx, query)
+	s, err := v.tx.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed below
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
