@@ -229,11 +229,12 @@ func (v View) Each(ctx context.Context, scan func(Row) error, query string, args
 	// To prepare it for all takes a further connection, for which many views that
 	// hold one each would wait for one another.
 	*v.fresh = append(*v.fresh, query)
-	s, err := v.tx.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed below
+	s, err := v.tx.PrepareContext(ctx, query)
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
-	return errors.Join(each(ctx, s, take, args), s.Close())
+	defer func() { _ = s.Close() }() // it ends with the transaction
+	return each(ctx, s, take, args)
 }
 
 // Damage returns what the engine finds broken below the rows, nothing if all
