@@ -65,9 +65,31 @@ type Wish struct {
 	// Replaces is the mapping that this one takes the place of, if any. Its
 	// receipts are used again; nothing is proved anew.
 	Replaces *mapping.Verified
-	// Beside is another mapping of this CSI under this key, to whose lineage
+	// Beside is another mapping of this CSI by the same person, to whose lineage
 	// this one belongs; nil for a person's first.
 	Beside *mapping.Verified
+	// Statement leads from the holder of Replaces or Beside to Key, where that is
+	// another: a hand-over or a join, complete. What that mapping rests on is used
+	// again; nothing is proved anew.
+	Statement []byte
+
+	incumbent *wire.Bundle // a re-proof: the mapping that it is for
+}
+
+// rests returns the mapping whose evidence is used again; nil if there is none.
+func (w Wish) rests() *mapping.Verified {
+	if w.Replaces == nil && len(w.Statement) > 0 {
+		return w.Beside
+	}
+	return w.Replaces
+}
+
+// purpose is what evidence is given for.
+func (w Wish) purpose() uint8 {
+	if w.incumbent != nil {
+		return uint8(possession.PurposeReprove)
+	}
+	return uint8(possession.PurposeEnrol)
 }
 
 // Progress is told of each step of an enrolment, for people to watch.
@@ -107,8 +129,8 @@ func (c *Client) Enrol(ctx context.Context, w Wish, h Holder, e *Enrolment, say 
 	if err := c.getOffers(ctx, w, e, say); err != nil {
 		return Enrolled{}, err
 	}
-	if w.Replaces != nil {
-		e.Receipts = wire.BundleOf(w.Replaces.Bundle()).Receipts
+	if old := w.rests(); old != nil {
+		e.Receipts = wire.BundleOf(old.Bundle()).Receipts
 	} else if err := c.prove(ctx, w, h, e, say); err != nil {
 		return Enrolled{}, err
 	}
@@ -193,7 +215,7 @@ func (c *Client) pickProvers(w Wish, e *Enrolment) error {
 func (c *Client) start(ctx context.Context, w Wish, at registry.PartyID, kind possession.Kind) (wire.Challenge, error) {
 	var ch wire.Challenge
 	err := c.parties.Call(ctx, at, wire.PathChallenges, "", wire.ChallengeRequest{
-		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(), Purpose: uint8(possession.PurposeEnrol),
+		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(), Purpose: w.purpose(), Incumbent: w.incumbent,
 	}, &ch)
 	if err != nil {
 		return ch, fmt.Errorf("challenge by %s: %w", at, err)
@@ -214,7 +236,14 @@ func (c *Client) sign(ctx context.Context, w Wish, e *Enrolment, say Progress) e
 	for i, r := range e.Receipts {
 		receipts[i] = r
 	}
-	u, err := claims.Sign(w.Key, receipts, c.now())
+	var lineage [][]byte
+	if old := w.rests(); old != nil {
+		lineage = slices.Clone(old.Bundle().Lineage)
+	}
+	if len(w.Statement) > 0 {
+		lineage = append(lineage, w.Statement)
+	}
+	u, err := claims.Sign(w.Key, receipts, c.now(), lineage...)
 	if err != nil {
 		return err
 	}
@@ -287,8 +316,8 @@ func (c *Client) submit(ctx context.Context, w Wish, e *Enrolment, say Progress)
 	if err := c.parties.Call(ctx, w.DP, wire.PathMappings, "", r, &a); err != nil {
 		return mapping.Verified{}, fmt.Errorf("submission to %s: %w", w.DP, err)
 	}
-	if a.State == wire.StateHeld {
-		return mapping.Verified{}, fmt.Errorf("%w by %s: %s", ErrHeld, w.DP, a.Reason)
+	if a.State == wire.StateHeld || a.State == wire.StateReview {
+		return mapping.Verified{}, w.held(e, a)
 	}
 	if a.State != wire.StateAdmitted || a.Bundle == nil {
 		return mapping.Verified{}, fmt.Errorf("%w: submission state %q", ErrAnswer, a.State)

@@ -34,7 +34,7 @@ func (c *Client) witness(ctx context.Context, w Wish, e *Enrolment, kind possess
 	var o wire.Observation
 	err := c.parties.Call(ctx, by, wire.PathObservations, "", wire.ObservationRequest{
 		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(),
-		Purpose: uint8(possession.PurposeEnrol), Challenger: e.Provers[0], Nonce: e.Nonce, Artefact: e.Artefact,
+		Purpose: w.purpose(), Challenger: e.Provers[0], Nonce: e.Nonce, Artefact: e.Artefact,
 	}, &o)
 	if err != nil {
 		if published(kind) && gone(err) {

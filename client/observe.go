@@ -63,7 +63,7 @@ func (c *Client) recheck(ctx context.Context, w Wish, e *Enrolment, say Progress
 	by := e.Provers[1]
 	var o wire.Observation
 	err = c.parties.Call(ctx, by, wire.PathObservations, "", wire.ObservationRequest{
-		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(), Purpose: uint8(possession.PurposeEnrol),
+		CSI: csi.Clear{ID: w.CSI}, Key: w.Key.Public().Bytes(), Kind: kind.String(), Purpose: w.purpose(),
 		Challenger: e.Provers[0], Nonce: e.Nonce, Artefact: e.Artefact, Published: e.Published,
 	}, &o)
 	if err != nil {

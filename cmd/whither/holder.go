@@ -15,10 +15,7 @@ import (
 	"whither/internal/console"
 	"whither/internal/keyfile"
 	"whither/internal/person"
-	"whither/internal/person/terminal"
-	"whither/internal/world/desk"
 	"whither/mapping"
-	"whither/possession"
 	"whither/registry"
 )
 
@@ -112,10 +109,8 @@ func (c enrolCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Evidence != "" {
-		if wish.Evidence, _ = possession.ParseKind(c.Evidence); !slices.Contains(client.Kinds(), wish.Evidence) {
-			return fmt.Errorf("%w: --evidence: want one of %v", console.ErrUsage, client.Kinds())
-		}
+	if wish.Evidence, err = parseKind(c.Evidence); err != nil {
+		return err
 	}
 	wish.ByObserver = c.Second == "observer"
 	if wish.Beside, err = f.beside(wish); err != nil {
@@ -181,18 +176,19 @@ func (f *folder) enrol(ctx context.Context, s *session, w client.Wish, deskURL, 
 		return err
 	}
 	defer c.Close()
-	byHand := terminal.New(s.in, s.ErrOut, f.Folder)
-	byHand.Signed = signed
-	var h client.Holder = byHand
-	if deskURL != "" {
-		h = desk.NewPerson(deskURL, w.CSI)
-	}
-	say := func(step string) { _, _ = fmt.Fprintln(s.ErrOut, " ·", step) }
 	e, finish, err := f.Journal(w)
 	if err != nil {
 		return err
 	}
-	done, err := c.Enrol(ctx, w, h, e, say)
+	done, err := c.Enrol(ctx, w, f.by(s, w, deskURL, signed), e, s.tell)
+	var held *client.Held
+	if errors.As(err, &held) {
+		artefact := e.Artefact
+		if err := finish(nil); err != nil {
+			return err
+		}
+		return f.held(s, w, held, artefact)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no good reply arrived within %s: %w", timeout, err)
 	}
@@ -269,7 +265,7 @@ func (c replaceCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer cl.Close()
-	done, err := cl.Enrol(ctx, w, nil, &client.Enrolment{}, func(step string) { _, _ = fmt.Fprintln(s.ErrOut, " ·", step) })
+	done, err := cl.Enrol(ctx, w, nil, &client.Enrolment{}, s.tell)
 	if err != nil {
 		return err
 	}
@@ -306,7 +302,7 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	id := v.Claims().ID.String()
-	if err := f.Remove(id); err != nil {
+	if err := f.End(id); err != nil {
 		return err
 	}
 	return s.Print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))

@@ -39,6 +39,12 @@ type cli struct {
 	List     listCommand       `cmd:"" help:"List your own mappings."`
 	Replace  replaceCommand    `cmd:"" help:"Put another mapping in the place of one of yours."`
 	Withdraw withdrawCommand   `cmd:"" help:"End a mapping of yours."`
+	Rotate   rotateCommand     `cmd:"" help:"Hand your mappings over to a new key."`
+	Recover  recoverCommand    `cmd:"" help:"Your key is lost: prove under a new one that an address is yours."`
+	Join     joinCommand       `cmd:"" help:"Make a second device or app of yours findable beside the first."`
+	Reprove  reproveCommand    `cmd:"" help:"Somebody else claims your address: prove again that it is yours."`
+	Status   statusCommand     `cmd:"" help:"Ask the DPs how your mappings and claims stand."`
+	Where    whereCommand      `cmd:"" help:"See what anybody finds under your addresses."`
 	Lookup   lookupCommand     `cmd:"" help:"Ask where an address can be reached."`
 	Choose   chooseCommand     `cmd:"" help:"Ask where to write to somebody, and stay with it."`
 	Verify   verifyCommand     `cmd:"" help:"Verify a mapping from a file, without any network."`

@@ -82,6 +82,8 @@ type Options struct {
 	Now  func() time.Time
 	Log  *slog.Logger
 	Tick time.Duration
+	// Grace is as in [Config].
+	Grace time.Duration
 	// Fault and Tap are seams for the demo and tests, nil in production.
 	Fault func(write string) sqlstore.Fault
 	Tap   func(endpoint.Seen)
@@ -119,7 +121,8 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	}
 	d, err := New(Config{
 		Party: m.ID, Key: m.Sign, TLS: m.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: m.Registry,
-		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
+		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Grace: o.Grace,
+		Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())

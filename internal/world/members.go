@@ -64,7 +64,8 @@ func (w *World) makeDP(m *member) error { return dp.MakeKeys(w.Path(m.name), m.i
 
 func (w *World) openDP(ctx context.Context, m *member) (func(context.Context) error, error) {
 	d, closeStore, err := dp.Open(ctx, w.Path(m.name), dp.Settings{Settings: w.settings(m)}, dp.Options{
-		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Fault: w.config.Fault, Tap: w.tap(m.name),
+		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Grace: w.config.Grace,
+		Fault: w.config.Fault, Tap: w.tap(m.name),
 	})
 	if err != nil {
 		return nil, err

@@ -76,6 +76,9 @@ type Config struct {
 	People []Person
 	// Tick is how often parties look for due work.
 	Tick time.Duration
+	// Grace is for how long the DP may not have been at work before holds stand
+	// still, for those who let days pass in one step; zero: as the DP has it.
+	Grace time.Duration
 	// Levels are the federation's levels of evidence where they are others than
 	// 4 for addresses, 2 for numbers and 3 for handles.
 	Levels map[string]uint8
