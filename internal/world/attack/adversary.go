@@ -18,6 +18,7 @@ import (
 	"whither/internal/prover/bycode"
 	"whither/internal/prover/bymail"
 	"whither/internal/prover/byopenid"
+	"whither/internal/prover/bysip"
 	"whither/internal/prover/bysmime"
 	"whither/internal/prover/bystir"
 	"whither/internal/world/attack/cast"
@@ -96,7 +97,7 @@ func check(err error) string {
 	if errors.Is(err, stage.ErrHeld) {
 		return "held"
 	}
-	for _, kind := range []func(error) problem.Kind{server.Kind, cosigner.Kind, prover.Problem, bymail.Problem, bycode.Problem, bystir.Problem, byopenid.Problem, bysmime.Problem} {
+	for _, kind := range []func(error) problem.Kind{server.Kind, cosigner.Kind, prover.Problem, bymail.Problem, bycode.Problem, bystir.Problem, byopenid.Problem, bysmime.Problem, bysip.Problem} {
 		if k := kind(err); k != "" {
 			return string(k)
 		}

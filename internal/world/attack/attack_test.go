@@ -65,13 +65,13 @@ func TestR04Coalitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, owned := range r.coalitions {
-		expected, got := attack.Expected(owned), r.achieved(i)
+		conceded, got := expected(owned), r.achieved(i)
 		for j, s := range r.strategies {
-			if r.outcomes[j][i].Done && !slices.Contains(expected, s.Effect()) {
+			if r.outcomes[j][i].Done && !slices.Contains(conceded, s.Effect()) {
 				t.Errorf("%s succeeds with: %s", owned, s)
 			}
 		}
-		for _, e := range expected {
+		for _, e := range conceded {
 			if !slices.Contains(got, e) {
 				t.Errorf("%s: conceded and not achieved: %+v", owned, e)
 			}

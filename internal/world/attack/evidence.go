@@ -46,7 +46,7 @@ func evidences() []evidence {
 		})
 	}
 	out = append(out, rechecked()...)
-	return append(out, codes())
+	return append(out, codes(), codeAndCall())
 }
 
 // twoProvers are the pairs of which each can vouch for anything.
@@ -166,41 +166,73 @@ func (a *Adversary) lie(kind possession.Kind, about forge.Artefact) possession.R
 	}
 }
 
+// twoCodes are the sets with which two codes of one channel each are had, where the
+// second is a code as well or the victim's own call.
+func twoCodes(more ...cast.Set) []cast.Set {
+	return append([]cast.Set{
+		cast.Of(cast.ProverA, cast.ProverB), cast.Of(cast.DP, cast.ProverA, cast.ProverX), cast.Of(cast.DP, cast.ProverB, cast.ProverX), // the DP is who sees to the assignment
+		cast.Of(cast.VictimWord), cast.Of(cast.CSIP), cast.Of(cast.SIMSwapper), cast.Of(cast.ProverB, cast.CodesA), cast.Of(cast.DP, cast.ProverX, cast.CodesA),
+	}, more...)
+}
+
 // codes are one-time codes by two channels, of two provers.
 func codes() evidence {
-	needs := []cast.Set{
-		cast.Of(cast.ProverA, cast.ProverB), cast.Of(cast.DP, cast.ProverA, cast.ProverX), cast.Of(cast.DP, cast.ProverB, cast.ProverX), // the DP is who sees to the assignment
-		cast.Of(cast.VictimWord), cast.Of(cast.CSIP), cast.Of(cast.SIMSwapper),
-		cast.Of(cast.CodesA, cast.CodesB), cast.Of(cast.ProverA, cast.CodesB), cast.Of(cast.ProverB, cast.CodesA), cast.Of(cast.DP, cast.ProverX, cast.CodesA), cast.Of(cast.DP, cast.ProverX, cast.CodesB),
-	}
+	needs := twoCodes(cast.Of(cast.CodesA, cast.CodesB), cast.Of(cast.ProverA, cast.CodesB), cast.Of(cast.DP, cast.ProverX, cast.CodesB))
 	return evidence{name: "codes", scheme: csi.Tel, first: true, needs: needs, get: func(a *Adversary) ([][]byte, error) {
-		pairs := [][2]cast.Party{{cast.ProverA, cast.ProverB}, {cast.ProverA, cast.ProverX}, {cast.ProverX, cast.ProverB}}
-		kinds := [2]possession.Kind{possession.CodeMessage, possession.CodeCall}
-		for _, pair := range pairs {
-			var out [][]byte
-			for j, by := range pair {
-				b, err := a.code(by, kinds[j])
-				if err != nil {
-					return nil, err
-				}
-				if b != nil {
-					out = append(out, b)
-				}
-			}
-			if len(out) == 2 {
-				return out, nil
-			}
-		}
+		return a.shares(possession.CodeMessage, possession.CodeCall)
+	}}
+}
+
+// codeAndCall are a code by message, and a call from the victim's number.
+func codeAndCall() evidence {
+	overheard := cast.Of(cast.LuredCaller, cast.Archive)
+	needs := twoCodes(overheard|cast.Of(cast.ProverA), overheard|cast.Of(cast.CodesA), overheard|cast.Of(cast.DP, cast.ProverX))
+	return evidence{name: "a code and a lured call", scheme: csi.Tel, needs: needs, get: func(a *Adversary) ([][]byte, error) {
+		return a.shares(possession.CodeMessage, possession.SignedCall)
+	}}
+}
+
+// shares gets receipts of two provers, each of a kind.
+func (a *Adversary) shares(kinds ...possession.Kind) ([][]byte, error) {
+	a.hand.Holder = a.key.Public()
+	pairs := [][2]cast.Party{{cast.ProverA, cast.ProverB}, {cast.ProverA, cast.ProverX}, {cast.ProverX, cast.ProverB}}
+	for _, pair := range pairs {
 		var out [][]byte
-		for j, by := range pairs[0] {
-			b, err := a.receipt(by, a.codeReceipt(kinds[j], by))
+		for j, by := range pair {
+			b, err := a.share(by, kinds[j])
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, b)
+			if b != nil {
+				out = append(out, b)
+			}
 		}
-		return out, nil
-	}}
+		if len(out) == 2 {
+			return out, nil
+		}
+	}
+	var out [][]byte
+	for j, by := range pairs[0] {
+		b, err := a.receipt(by, a.codeReceipt(kinds[j], by))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// share returns a prover's receipt of a kind, nil if it cannot be had.
+func (a *Adversary) share(by cast.Party, kind possession.Kind) ([]byte, error) {
+	if kind != possession.SignedCall || a.Owns(by) {
+		return a.code(by, kind)
+	}
+	found, err := a.hand.SignedCall(by)
+	if err != nil {
+		a.refused(err)
+		return nil, nil
+	}
+	return a.attest(found, kind).Sign(a.w.Key(a.hand.Names[by]))
 }
 
 // code returns the receipt of a prover for a code that it had sent to the

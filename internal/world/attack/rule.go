@@ -1,8 +1,6 @@
 package attack
 
 import (
-	"slices"
-
 	"whither/csi"
 	"whither/internal/world/attack/cast"
 	"whither/internal/world/attack/forge"
@@ -46,6 +44,7 @@ func Exceptions() []Exception {
 	services := []cast.Set{cast.Of(cast.CodesA, cast.CodesB), cast.Of(cast.ProverA, cast.CodesB), cast.Of(cast.ProverB, cast.CodesA)}
 	lured := []cast.Set{cast.Of(cast.ProverX, cast.CodesA), cast.Of(cast.ProverX, cast.CodesB)}
 	misled := forge.Misled()
+	overheard := cast.Cross([]cast.Set{cast.Of(cast.LuredCaller, cast.Archive)}, []cast.Set{cast.Of(cast.ProverA), cast.Of(cast.CodesA)})
 	askers := []cast.Set{cast.Of(cast.ProverA), cast.Of(cast.ProverB), cast.Of(cast.ProverX)}
 	observers := []cast.Set{cast.Of(cast.ObserverA), cast.Of(cast.ObserverB)}
 	witnessed := append(cast.Cross(askers, observers), cast.Cross([]cast.Set{cast.Of(cast.DNSA), cast.Of(cast.DNSB)}, observers)...)
@@ -83,6 +82,9 @@ func Exceptions() []Exception {
 		}, {
 			"", "", "", with(cast.DP, lured), effects(stage.Unlisted, block, tel),
 		}, {
+			"who reads SIP on its way and lures the holder into a call, with the other prover or its code service", "block a number that nobody has enrolled",
+			held + "nothing else, yet, where carriers bring calls without TLS", overheard, effects(stage.Unlisted, block, tel),
+		}, {
 			"who answers the DNS for two provers, or for one with another prover's help", "block a mail address that nobody has enrolled",
 			held + "the digest of a key that the domain can disown", misled, effects(stage.Unlisted, block, mailto),
 		}, {
@@ -109,20 +111,4 @@ func Exceptions() []Exception {
 			"who has lost a CSI, with two provers", "go on for another year", receipts, with(cast.FormerHolder, twoProvers), effects(stage.Listed, []Goal{Outlive}, mailto),
 		},
 	}
-}
-
-// Expected returns what the trust rule concedes to a coalition.
-func Expected(owned cast.Set) []Effect {
-	var out []Effect
-	for _, e := range Exceptions() {
-		if !cast.AnyWithin(e.Sets, owned) {
-			continue
-		}
-		for _, f := range e.Effects {
-			if !slices.Contains(out, f) {
-				out = append(out, f)
-			}
-		}
-	}
-	return out
 }

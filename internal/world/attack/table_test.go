@@ -113,3 +113,19 @@ func (r results) row(name string) (needs, checks string) {
 	}
 	return strings.Join(words, "; or "), strings.Join(all, ", ")
 }
+
+// expected returns what the trust rule concedes to a coalition.
+func expected(owned cast.Set) []attack.Effect {
+	var out []attack.Effect
+	for _, e := range attack.Exceptions() {
+		if !cast.AnyWithin(e.Sets, owned) {
+			continue
+		}
+		for _, f := range e.Effects {
+			if !slices.Contains(out, f) {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}

@@ -22,7 +22,7 @@ const (
 	ObserverA
 	ObserverB
 	Neighbour // holds another CSI, at the same mail provider and the same MSP
-	Archive   // reads and keeps all that is public or passes by, retired keys included
+	Archive   // reads and keeps what is public or passes by in clear, retired keys included
 )
 
 // The special adversaries, tried alone, with up to two ordinary parties, and two

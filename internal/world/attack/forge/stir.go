@@ -6,6 +6,7 @@ import (
 
 	"whither/csi"
 	"whither/internal/prover"
+	"whither/internal/prover/bysip"
 	"whither/internal/prover/bystir"
 	"whither/internal/world/attack/cast"
 	"whither/internal/world/attack/stage"
@@ -162,6 +163,39 @@ func neighbourDelegate(h *Hand, c Challenge) (Artefact, error) {
 	return k.sign()
 }
 
+// SignedCall has a prover judge a call with the victim's number: her carrier's
+// signature, and the code that the caller enters. A lured caller enters none; who
+// reads the call on its way opens another one with the same signature, and enters
+// the code, which was told to him as the claimant.
+func (h *Hand) SignedCall(by cast.Party) (prover.Finding, error) {
+	c, err := h.Ask(by, false)
+	if err != nil {
+		return prover.Finding{}, err
+	}
+	k := h.calls(c, stir.FormCall)
+	k.extension, k.attest = passport.Shaken, "A"
+	line := h.Reads(by)
+	if !line && !h.Owns(cast.LuredCaller) {
+		k.signer = h.Outside.Phones.Forged
+	}
+	a, err := k.sign()
+	if err != nil {
+		return prover.Finding{}, err
+	}
+	found, err := judgeSTIR(h, by, possession.SignedCall, c, a.Raw)
+	if err != nil {
+		return prover.Finding{}, err
+	}
+	entered := ""
+	if line || h.Owns(cast.Archive) {
+		entered = stir.CallCode(c.response())
+	}
+	if entered != stir.CallCode(possession.Response(c.csi, c.holder, c.nonce)) {
+		return prover.Finding{}, bysip.ErrCode
+	}
+	return found, nil
+}
+
 // otherToken is an authority token that the victim got for a key of her own.
 func otherToken(h *Hand, c Challenge) (Artefact, error) {
 	holder := c.holder
@@ -189,7 +223,7 @@ func artefactOf(a stir.Artefact) (Artefact, error) {
 }
 
 // judgeSTIR is what an honest prover makes of an artefact: its method, or for
-// messages, which come by SIP, the verdict on which that rests.
+// messages and calls, which come by SIP, the verdict on which that rests.
 func judgeSTIR(h *Hand, by cast.Party, kind possession.Kind, c Challenge, raw []byte) (prover.Finding, error) {
 	party, err := registry.ParsePartyID(h.Names[by])
 	if err != nil {
@@ -200,7 +234,7 @@ func judgeSTIR(h *Hand, by cast.Party, kind possession.Kind, c Challenge, raw []
 		Snapshot:     func() *registry.Snapshot { return h.Registry },
 		Certificates: [][]byte{p.Root.Certificate.Raw, p.AuthorityRoot.Certificate.Raw, p.Forged.Chain()[1]},
 	}
-	if kind == possession.SIPMessage && by == c.By {
+	if (kind == possession.SIPMessage || kind == possession.SignedCall) && by == c.By {
 		a, err := stir.Parse(raw)
 		if err != nil {
 			return prover.Finding{}, err
