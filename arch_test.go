@@ -29,7 +29,7 @@ var rules = house{
 		// 0: facts.
 		{".", "internal/canon", "internal/cose", "internal/dkim", "internal/jws", "key", "csi", "problem", "registry", "vectors"},
 		// 1: statements and messages.
-		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "mapping/pairing", "wire"},
+		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "mapping/ending", "mapping/pairing", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
 			"internal/offer", "registry/tuf", "translog",
@@ -39,7 +39,7 @@ var rules = house{
 			"internal/privacy/pir/ring", "internal/privacy/pir/sample", "internal/privacy/pir/slot",
 		},
 		// 3: roles. They decide, and own the interfaces that they need.
-		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
+		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/retract", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
@@ -90,11 +90,12 @@ var rules = house{
 		"possession/stir/chain":           "possession/stir/tnauth",
 		"possession/stir/passport":        "possession/stir/jose possession/stir/tnauth",
 		"possession/stir/stirtest":        "possession/stir/chain possession/stir/tnauth",
-		"mapping":                         "possession",
+		"mapping":                         "mapping/ending possession",
 		"mapping/pairing":                 "mapping",
 		"wire":                            "possession mapping",
 		"internal/dp/docket":              "internal/dp/precedence",
 		"internal/dp/directory":           "internal/dp/docket internal/dp/precedence",
+		"internal/dp/retract":             "internal/dp/directory",
 		"internal/dp/federation":          "internal/dp/directory internal/dp/docket internal/dp/precedence",
 		"internal/dp/snapshot":            "internal/dp/directory",
 		"client":                          "client/signin internal/fetch internal/oidc internal/pinned",

@@ -304,9 +304,8 @@ func verifyFor(policy mapping.Policy, q Query, id csi.ID, b mapping.Bundle) (map
 func outcomeOf(s *registry.Snapshot, found []Located) string {
 	var set []wire.Reach
 	for _, l := range found {
-		r := wire.Reach{}
-		for _, e := range l.Claims().Entries {
-			r.Listed++
+		r := wire.Reach{Listed: len(l.Claims().Entries)}
+		for _, e := range l.Living() {
 			if s.Reachable(e.Provider) {
 				r.Reachable++
 			}

@@ -10,6 +10,7 @@ const (
 	LabelMapping     Label = "whither/v1/mapping"     // holder, MSP and DP over a mapping
 	LabelRenewal     Label = "whither/v1/renewal"     // DP over a mapping that it renews
 	LabelWithdrawal  Label = "whither/v1/withdrawal"  // holder ends a mapping
+	LabelEntryEnd    Label = "whither/v1/entry-end"   // MSP ends its entry of a mapping
 	LabelReceipt     Label = "whither/v1/receipt"     // prover: possession was shown
 	LabelObservation Label = "whither/v1/observation" // observer: a domain published a key
 	LabelJoin        Label = "whither/v1/join"        // a second app of one person
@@ -30,7 +31,7 @@ const (
 // and for implementers' vectors.
 func Labels() []Label {
 	return []Label{
-		LabelMapping, LabelRenewal, LabelWithdrawal, LabelReceipt, LabelObservation, LabelJoin, LabelHandover,
+		LabelMapping, LabelRenewal, LabelWithdrawal, LabelEntryEnd, LabelReceipt, LabelObservation, LabelJoin, LabelHandover,
 		LabelReproof, LabelStatus, LabelDecision, LabelNotice, LabelComplaint, LabelRegistry, LabelSelf, LabelSubject,
 		LabelResponse, LabelPairing,
 	}

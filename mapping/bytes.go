@@ -3,12 +3,14 @@ package mapping
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"whither/csi"
 	"whither/internal/canon"
 	"whither/internal/cose"
 	"whither/key"
+	"whither/mapping/ending"
 	"whither/possession"
 	"whither/registry"
 )
@@ -123,20 +125,19 @@ func decode(b []byte) (Claims, error) {
 
 // Bundle is what travels: a mapping, the receipts that it names, in order, and
 // the statements that lead from the key in the receipts to the mapping's holder,
-// none where they are one.
+// none where they are one; and the ends of its entries, in their order.
 type Bundle struct {
 	Mapping  []byte
 	Receipts [][]byte
 	Lineage  [][]byte
+	Ends     [][]byte
 }
 
 // Size is the number of bytes of the mapping and what travels beside it.
 func (b Bundle) Size() int {
 	n := len(b.Mapping)
-	for _, part := range [][][]byte{b.Receipts, b.Lineage} {
-		for _, one := range part {
-			n += len(one)
-		}
+	for _, one := range slices.Concat(b.Receipts, b.Lineage, b.Ends) {
+		n += len(one)
 	}
 	return n
 }
@@ -148,6 +149,7 @@ type Unverified struct {
 	message  cose.Message
 	receipts []possession.Unverified
 	lineage  []Statement
+	ends     []ending.End
 	bundle   Bundle
 	digest   Digest
 }
@@ -170,6 +172,9 @@ func Parse(b Bundle) (Unverified, error) {
 		return Unverified{}, err
 	}
 	if u.lineage, err = parseLineage(b.Lineage); err != nil {
+		return Unverified{}, err
+	}
+	if u.ends, err = ending.ParseAll(b.Ends, len(c.Entries)); err != nil {
 		return Unverified{}, err
 	}
 	return u, nil

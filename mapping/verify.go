@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -190,6 +189,9 @@ func (p Policy) proposal(u Unverified, n int, w witness) (Proposal, error) {
 		}
 		barred = append(barred, msp.Operator)
 	}
+	if err := u.checkEnds(p, u.ends...); err != nil {
+		return Proposal{}, err
+	}
 	a, err := possession.Assess(p.snapshot, u.receipts, possession.Question{
 		CSI: u.claims.CSI, Holder: root, Barred: barred, Before: time.Unix(u.message.Signatures[0].Time, 0),
 		Witnessed: w.at, WitnessedBy: w.by, Now: p.now, Policy: p.evidence,
@@ -325,10 +327,4 @@ func (p Policy) signer(sig cose.Signature, role registry.Role) (registry.Signer,
 		return registry.Signer{}, fmt.Errorf("%w: %s key", ErrSigner, role)
 	}
 	return s, nil
-}
-
-// Transient reports whether a refusal may end by itself or by fetching fresh
-// data: a newer registry, or a renewed DP signature.
-func Transient(err error) bool {
-	return errors.Is(err, ErrStale) || errors.Is(err, ErrFuture)
 }

@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"whither/internal/canon"
 	"whither/internal/cose"
 	"whither/key"
+	"whither/mapping/ending"
 	"whither/registry"
 )
 
@@ -48,16 +50,12 @@ func (c Claims) Withdraw(holder key.Private, payload Digest, now time.Time) ([]b
 
 // ParseWithdrawal reads a statement.
 func ParseWithdrawal(b []byte) (Withdrawal, error) {
-	m, err := cose.Parse1(b, MaxWithdrawal)
-	if err != nil {
-		return Withdrawal{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
 	var body withdrawalBody
-	if err := canon.Unmarshal(m.Payload, MaxWithdrawal, &body); err != nil {
-		return Withdrawal{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	m, err := parseHolders(b, MaxWithdrawal, &body)
+	if err != nil {
+		return Withdrawal{}, err
 	}
-	if len(body.ID) != len(ID{}) || len(body.Payload) != sha256.Size || m.Signature.Role != roleHolder || !m.Signature.HasKID ||
-		m.Signature.Until != 0 || m.Signature.Found != 0 || m.Signature.Admitted != 0 {
+	if len(body.ID) != len(ID{}) || len(body.Payload) != sha256.Size {
 		return Withdrawal{}, fmt.Errorf("%w: withdrawal", ErrMalformed)
 	}
 	return Withdrawal{
@@ -83,4 +81,38 @@ func (w Withdrawal) Authorises(u Unverified, now time.Time) error {
 		return fmt.Errorf("%w: %w", ErrWithdrawal, err)
 	}
 	return nil
+}
+
+// checkEnds verifies ends of entries of u.
+func (u Unverified) checkEnds(p Policy, ends ...ending.End) error {
+	return ending.Check(p.snapshot, p.now, ending.Subject{ID: u.claims.ID, Payload: u.digest}, u.Signed(), ends)
+}
+
+// Ends returns the ends of entries, unverified.
+func (u Unverified) Ends() []ending.End { return u.ends }
+
+// Signed returns the entries that have signatures, with their times.
+func (u Unverified) Signed() []ending.Signed {
+	var out []ending.Signed
+	for i, e := range u.claims.Entries[:min(len(u.claims.Entries), max(1, len(u.message.Signatures))-1)] {
+		out = append(out, ending.Signed{Provider: e.Provider, Time: time.Unix(u.message.Signatures[i+1].Time, 0)})
+	}
+	return out
+}
+
+// Living returns the entries that their MSPs have not ended.
+func (v Verified) Living() []Entry {
+	return slices.DeleteFunc(slices.Clone(v.p.u.claims.Entries), func(e Entry) bool {
+		return slices.ContainsFunc(v.p.u.ends, func(x ending.End) bool { return x.Provider == e.Provider })
+	})
+}
+
+// End returns v with one more of its entries ended by that entry's MSP; v itself,
+// if that has been done.
+func (v Verified) End(e ending.End) (Verified, error) {
+	if err := v.p.u.checkEnds(v.p.policy, e); err != nil {
+		return Verified{}, err
+	}
+	v.p.u.ends, v.p.u.bundle.Ends = ending.Add(v.p.u.ends, e, v.p.u.Signed())
+	return v, nil
 }

@@ -46,6 +46,8 @@ const (
 	MappingConflict   Kind = "mapping-conflict"
 	SequenceConflict  Kind = "sequence-conflict"
 	WithdrawalForeign Kind = "withdrawal-foreign"
+	EndForeign        Kind = "end-foreign"
+	EntryEnded        Kind = "entry-ended"
 	Residency         Kind = "residency"
 	CSIFull           Kind = "csi-full"
 	LineageStatement  Kind = "lineage-statement"
@@ -198,6 +200,8 @@ var catalogue = [...]Row{
 	{MappingConflict, 409, "Another mapping has this id", RetryNever, "choose a fresh random id"},
 	{SequenceConflict, 409, "The mapping does not follow the one that lives here", RetryFresh, "fetch the live mapping; take its sequence plus one and its digest as predecessor"},
 	{WithdrawalForeign, 422, "The withdrawal is not the holder's for this mapping", RetryNever, "sign it with the mapping's holder key, over its id and payload digest"},
+	{EndForeign, 422, "The end of an entry is not by its MSP for this mapping", RetryNever, "sign it with the key of the MSP that the entry names, over the mapping's id and payload digest"},
+	{EntryEnded, 409, "An MSP has ended its entry of this mapping", RetryNever, "make the next mapping with an MSP that serves the CSI, and its new signature"},
 
 	{LineageStatement, 422, "A join or hand-over does not lead from the key in the receipts to the holder's", RetryNever, "send every statement, the oldest first, signed by both keys; or prove possession with the new key"},
 	{KeyRetired, 409, "The key has handed over to another", RetryNever, "act with the key that followed it"},

@@ -12,6 +12,7 @@ const (
 	PathMappings     = "/v1/mappings"     // DP
 	PathRenewals     = "/v1/renewals"     // DP
 	PathWithdrawals  = "/v1/withdrawals"  // DP
+	PathEnds         = "/v1/ends"         // DP: an MSP ends its entry of a mapping
 	PathLookups      = "/v1/lookups"      // DP, MSP
 	PathSignatures   = "/v1/signatures"   // MSP
 	PathChallenges   = "/v1/challenges"   // prover: start
@@ -71,6 +72,7 @@ type Bundle struct {
 	Mapping  Bytes   `cbor:"mapping" json:"mapping"`                     // COSE_Sign
 	Receipts []Bytes `cbor:"receipts" json:"receipts"`                   // COSE_Sign1, in the mapping's order
 	Lineage  []Bytes `cbor:"lineage,omitempty" json:"lineage,omitempty"` // COSE_Sign, the oldest first; none where they are one
+	Ends     []Bytes `cbor:"ends,omitempty" json:"ends,omitempty"`       // COSE_Sign1 by MSPs that have ended their entries, in the order of these
 }
 
 // BundleOf returns b as a message member.
@@ -81,6 +83,9 @@ func BundleOf(b mapping.Bundle) Bundle {
 	}
 	for _, l := range b.Lineage {
 		out.Lineage = append(out.Lineage, l)
+	}
+	for _, e := range b.Ends {
+		out.Ends = append(out.Ends, e)
 	}
 	return out
 }
@@ -93,6 +98,9 @@ func (b Bundle) Unpack() mapping.Bundle {
 	}
 	for _, l := range b.Lineage {
 		out.Lineage = append(out.Lineage, l)
+	}
+	for _, e := range b.Ends {
+		out.Ends = append(out.Ends, e)
 	}
 	return out
 }
@@ -150,6 +158,17 @@ type WithdrawalRequest struct {
 // WithdrawalAnswer confirms it.
 type WithdrawalAnswer struct {
 	Ended int64 `cbor:"ended" json:"ended"` // seconds
+	Stamp Stamp `cbor:"registry" json:"registry"`
+}
+
+// EndRequest ends one MSP's entry of a mapping.
+type EndRequest struct {
+	Statement Bytes `cbor:"statement" json:"statement"` // COSE_Sign1 by the MSP
+}
+
+// EndAnswer confirms it.
+type EndAnswer struct {
+	Ended int64 `cbor:"ended" json:"ended"` // seconds; the date of the end that stands
 	Stamp Stamp `cbor:"registry" json:"registry"`
 }
 

@@ -36,6 +36,8 @@ var messages = []any{
 	wire.RenewalAnswer{},
 	wire.WithdrawalRequest{},
 	wire.WithdrawalAnswer{},
+	wire.EndRequest{},
+	wire.EndAnswer{},
 	wire.StandingRequest{},
 	wire.StandingAnswer{},
 	wire.Claimed{},

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"whither/mapping"
+	"whither/mapping/ending"
 	"whither/possession"
 	"whither/problem"
 )
@@ -51,6 +52,10 @@ var table = [...]struct {
 	{mapping.ErrLevel, problem.EvidenceLevel},
 	{mapping.ErrNotProposal, problem.AlreadySigned},
 	{mapping.ErrWithdrawal, problem.WithdrawalForeign},
+	{ending.ErrMalformed, problem.MappingMalformed},
+	{ending.ErrForeign, problem.EndForeign},
+	{ending.ErrFuture, problem.TimeFuture},
+	{ending.ErrEnded, problem.EntryEnded},
 	{mapping.ErrLineage, problem.LineageStatement},
 	{mapping.ErrStatement, problem.LineageStatement},
 	{mapping.ErrReproof, problem.ReproofForeign},

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -16,7 +17,7 @@ import (
 // value. Presentation language of RFC 8446 section 3:
 //
 //	struct {
-//		uint8  layout;                // 1, or 2 where there is a lineage
+//		uint8  layout;                // 1; 2 where there is a lineage; 3 where entries have ended
 //		opaque holder[16];
 //		opaque lineage[16];
 //		uint64 sequence;
@@ -24,23 +25,29 @@ import (
 //		Name   providers<0..2^16-1>;  // opaque Name<4..253> each, in the order of the entries
 //		opaque mapping<1..2^16-1>;
 //		Part   receipts<0..2^16-1>;   // opaque Part<1..2^16-1> each
-//		Part   lineage<1..2^16-1>;    // in layout 2 only
+//		Part   lineage<0..2^16-1>;    // in layouts 2, where it is not empty, and 3
+//		uint8  ended;                 // in layout 3: of entry i, bit 2^i; not 0
+//		Part   ends<1..2^16-1>;       // in layout 3: one a bit
 //	} Body;
 //
 // What stands in columns beside it is not repeated.
 const (
 	layout        = 1
 	layoutLineage = 2
+	layoutEnded   = 3
 )
 
 // appendBody encodes the sealed part of s.
 func appendBody(s directory.Stored) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, s.Bundle.Size()+256))
-	if len(s.Bundle.Lineage) == 0 {
-		b.AddUint8(layout)
-	} else {
-		b.AddUint8(layoutLineage)
+	version := uint8(layout)
+	switch {
+	case len(s.Ended) != 0:
+		version = layoutEnded
+	case len(s.Bundle.Lineage) != 0:
+		version = layoutLineage
 	}
+	b.AddUint8(version)
 	b.AddBytes(s.Holder[:])
 	b.AddBytes(s.Lineage[:])
 	b.AddUint64(s.Sequence)
@@ -56,8 +63,18 @@ func appendBody(s directory.Stored) ([]byte, error) {
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(s.Bundle.Mapping) })
 	addParts(b, s.Bundle.Receipts)
-	if len(s.Bundle.Lineage) != 0 {
+	if version != layout {
 		addParts(b, s.Bundle.Lineage)
+	}
+	if version == layoutEnded {
+		var ended uint8
+		for i, p := range s.Providers {
+			if slices.Contains(s.Ended, p) {
+				ended |= 1 << i
+			}
+		}
+		b.AddUint8(ended)
+		addParts(b, s.Bundle.Ends)
 	}
 	body, err := b.Bytes()
 	if err != nil {
@@ -93,9 +110,9 @@ func readParts(in *cryptobyte.String) (parts [][]byte, ok bool) {
 // parseBody decodes a body into s, which keeps slices of it.
 func parseBody(body []byte, s *directory.Stored) error {
 	in := cryptobyte.String(body)
-	var version, audience uint8
+	var version, audience, ended uint8
 	var providers cryptobyte.String
-	ok := in.ReadUint8(&version) && (version == layout || version == layoutLineage) &&
+	ok := in.ReadUint8(&version) && version >= layout && version <= layoutEnded &&
 		in.CopyBytes(s.Holder[:]) && in.CopyBytes(s.Lineage[:]) && in.ReadUint64(&s.Sequence) &&
 		in.ReadUint8(&audience) && audience <= 1 &&
 		in.ReadUint16LengthPrefixed(&providers) &&
@@ -103,9 +120,15 @@ func parseBody(body []byte, s *directory.Stored) error {
 	if ok {
 		s.Bundle.Receipts, ok = readParts(&in)
 	}
-	if ok && version == layoutLineage {
+	if ok && version != layout {
 		s.Bundle.Lineage, ok = readParts(&in)
-		ok = ok && len(s.Bundle.Lineage) != 0
+		ok = ok && (version == layoutEnded || len(s.Bundle.Lineage) != 0)
+	}
+	if ok && version == layoutEnded {
+		ok = in.ReadUint8(&ended) && ended != 0
+		if ok {
+			s.Bundle.Ends, ok = readParts(&in)
+		}
 	}
 	if !ok || !in.Empty() {
 		return fmt.Errorf("%w: body", sealed.ErrCorrupt)
@@ -120,7 +143,13 @@ func parseBody(body []byte, s *directory.Stored) error {
 		if err != nil {
 			return fmt.Errorf("%w: provider: %w", sealed.ErrCorrupt, err)
 		}
+		if ended>>len(s.Providers)&1 == 1 {
+			s.Ended = append(s.Ended, p)
+		}
 		s.Providers = append(s.Providers, p)
+	}
+	if ended>>len(s.Providers) != 0 || len(s.Bundle.Ends) != len(s.Ended) {
+		return fmt.Errorf("%w: ends", sealed.ErrCorrupt)
 	}
 	return nil
 }

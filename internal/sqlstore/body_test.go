@@ -22,7 +22,9 @@ func bodies(t testing.TB) []directory.Stored {
 	several.Providers = []registry.PartyID{worldtest.Party(t, worldtest.MSPB), worldtest.Party(t, worldtest.MSPA)}
 	joined := whole
 	joined.Bundle.Lineage = [][]byte{{1, 2, 3}, {4}}
-	return []directory.Stored{whole, audience, unlisted, several, joined}
+	ended := several
+	ended.Ended, ended.Bundle.Ends = ended.Providers[1:], [][]byte{{5, 6}}
+	return []directory.Stored{whole, audience, unlisted, several, joined, ended}
 }
 
 func TestBody(t *testing.T) {
@@ -43,6 +45,7 @@ func TestBody(t *testing.T) {
 		if got.Holder != s.Holder || got.Lineage != s.Lineage || got.Sequence != s.Sequence || got.Audience != s.Audience ||
 			len(got.Providers) != len(s.Providers) || len(got.Bundle.Receipts) != len(s.Bundle.Receipts) ||
 			len(got.Bundle.Lineage) != len(s.Bundle.Lineage) ||
+			len(got.Ended) != len(s.Ended) || len(got.Bundle.Ends) != len(s.Bundle.Ends) ||
 			!bytes.Equal(got.Bundle.Mapping, s.Bundle.Mapping) {
 			t.Errorf("%d: %+v, want %+v", i, got, s)
 		}

@@ -13,6 +13,7 @@ import (
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/sqlstore/vault"
 	"whither/mapping"
+	"whither/registry"
 )
 
 // Admit implements [directory.Store]. When several of its errors apply it
@@ -84,7 +85,14 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 	}
 	return d.DB.Write(ctx, "renew", func(ctx context.Context, t *sqldb.Tx) error {
 		done := make([]mapping.ID, 0, len(rows))
-		for _, r := range rows {
+		for i, r := range rows {
+			have, lives, err := d.stored(ctx, t, r, now)
+			if err != nil {
+				return err
+			}
+			if !lives || lacks(renewed[i], have) {
+				continue
+			}
 			n, err := t.Affect(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 "+
 				"WHERE id = $5 AND label = $6 AND digest = $7 AND expires > $8",
 				r.until, r.Generation, r.Key, r.Body, r.id[:], r.label[:], r.digest[:], sqldb.Milliseconds(now))
@@ -96,6 +104,49 @@ func (d *Directory) Renew(ctx context.Context, renewed []mapping.Verified, now t
 			}
 		}
 		return note(ctx, t, directory.Renewed, now, done...)
+	})
+}
+
+// End implements [directory.Store].
+func (d *Directory) End(ctx context.Context, v mapping.Verified, now time.Time) error {
+	r, err := d.sealMapping(v)
+	if err != nil {
+		return err
+	}
+	return d.DB.Write(ctx, "end", func(ctx context.Context, t *sqldb.Tx) error {
+		have, lives, err := d.stored(ctx, t, r, now)
+		switch {
+		case err != nil:
+			return err
+		case !lives:
+			return directory.ErrUnknown
+		case lacks(v, have), have.Until.After(v.Until()):
+			return directory.ErrRaced
+		}
+		err = t.Exec(ctx, "UPDATE mappings SET until = $1, generation = $2, key = $3, body = $4 WHERE id = $5 AND label = $6",
+			r.until, r.Generation, r.Key, r.Body, r.id[:], r.label[:])
+		if err != nil {
+			return err
+		}
+		return note(ctx, t, directory.Renewed, now, r.id)
+	})
+}
+
+// stored reads the live mapping with the id and the payload of r.
+func (d *Directory) stored(ctx context.Context, t *sqldb.Tx, r mappingRow, now time.Time) (have directory.Stored, lives bool, err error) {
+	err = t.Each(ctx, func(row sqldb.Row) (err error) {
+		lives = true
+		_, have, err = d.openMapping(row)
+		return err
+	}, "SELECT "+mappingColumns+" FROM mappings WHERE id = $1 AND label = $2 AND digest = $3 AND expires > $4",
+		r.id[:], r.label[:], r.digest[:], sqldb.Milliseconds(now))
+	return have, lives, err
+}
+
+// lacks reports whether an entry has ended in the stored mapping and not in v.
+func lacks(v mapping.Verified, have directory.Stored) bool {
+	return slices.ContainsFunc(have.Ended, func(p registry.PartyID) bool {
+		return slices.ContainsFunc(v.Living(), func(e mapping.Entry) bool { return e.Provider == p })
 	})
 }
 

@@ -144,9 +144,13 @@ func (d *Directory) examine(label vault.Label, s directory.Stored) (mapping.Unve
 	for _, e := range c.Entries {
 		providers = append(providers, e.Provider)
 	}
+	var ended []registry.PartyID
+	for _, e := range u.Ends() {
+		ended = append(ended, e.Provider)
+	}
 	same := label == d.label(c.CSI) && s.ID == c.ID && s.Digest == u.Digest() && s.Holder == c.Holder.ID() &&
 		s.Lineage == c.Lineage && s.Sequence == c.Sequence && s.Audience == c.Audience &&
-		slices.Equal(s.Providers, providers) && s.Expires.Equal(c.Expires) && !s.Until.After(s.Expires)
+		slices.Equal(s.Providers, providers) && slices.Equal(s.Ended, ended) && s.Expires.Equal(c.Expires) && !s.Until.After(s.Expires)
 	if !same {
 		return u, fmt.Errorf("mapping %s: the row says something else than the mapping in it", s.ID)
 	}

@@ -202,6 +202,34 @@ func testRenew(s *stage) {
 	)
 }
 
+// testEnd: an end stays, whoever renews what he read before it; and goes with the
+// payload that it is for.
+func testEnd(s *stage) {
+	both := s.f.Claims(worldtest.CSI(s.t, "mailto:"+alice), worldtest.Key(s.t, alice).Public(), "both", worldtest.MSPA, worldtest.MSPB)
+	v := s.finish(s.t, both, worldtest.Key(s.t, alice), mapping.FoundFirst)
+	a, b := s.ended(s.t, v, worldtest.MSPA), s.ended(s.t, v, worldtest.MSPB)
+	later := s.now.Add(time.Minute)
+	s.check("nothing lives", s.store.End(s.ctx(), a, s.now), directory.ErrUnknown)
+	s.admit(v)
+	s.check("end", s.store.End(s.ctx(), a, s.now), nil)
+	s.holds(s.now, both.CSI, a)
+	s.check("without the first one", s.store.End(s.ctx(), b, s.now), directory.ErrRaced)
+	s.check("renewed from before", s.store.Renew(s.ctx(), []mapping.Verified{s.renewed(s.t, v, time.Minute)}, later), nil)
+	s.holds(s.now, both.CSI, a)
+	fresh := s.renewed(s.t, a, time.Minute)
+	s.check("renewed", s.store.Renew(s.ctx(), []mapping.Verified{fresh}, later), nil)
+	s.check("signed for less", s.store.End(s.ctx(), s.ended(s.t, a, worldtest.MSPB), later), directory.ErrRaced)
+	all := s.ended(s.t, fresh, worldtest.MSPB)
+	s.check("the second one", s.store.End(s.ctx(), all, later), nil)
+	s.holds(s.now, both.CSI, all)
+	next := s.next(s.t, v, alice, "next", nil)
+	s.check("replaced", s.store.Replace(s.ctx(), next, s.hour(), later), nil)
+	s.check("of what was replaced", s.store.End(s.ctx(), all, later), directory.ErrUnknown)
+	s.holds(s.now, both.CSI, next)
+	s.history(s.change(directory.Admitted, v, s.now), s.change(directory.Renewed, v, s.now), s.change(directory.Renewed, v, later),
+		s.change(directory.Renewed, v, later), s.change(directory.Replaced, v, later))
+}
+
 func testWithdraw(s *stage) {
 	v := s.first(s.t, alice, "1", s.living(time.Hour))
 	beside := s.first(s.t, alice, "2", nil)

@@ -10,6 +10,7 @@ import (
 	"whither/internal/dp/docket"
 	"whither/internal/sqlstore/sqldb"
 	"whither/internal/storetest/pgtest"
+	"whither/internal/world/worldtest"
 	"whither/mapping"
 )
 
@@ -52,6 +53,10 @@ func (s *stage) writeOf(method string) write {
 		renewed := s.renewed(s.t, v, time.Minute)
 		w.after = []mapping.Verified{renewed}
 		w.do = func(ctx context.Context) error { return s.store.Renew(ctx, []mapping.Verified{renewed}, s.now) }
+	case "end":
+		ended := s.ended(s.t, v, worldtest.MSPA)
+		w.after = []mapping.Verified{ended}
+		w.do = func(ctx context.Context) error { return s.store.End(ctx, ended, s.now) }
 	case "withdraw":
 		w.again = directory.ErrUnknown
 		w.do = func(ctx context.Context) error { return s.store.Withdraw(ctx, id, v.Digest(), s.now) }
@@ -70,7 +75,7 @@ func (s *stage) writeOf(method string) write {
 
 // each runs a test for every writing method.
 func (s *stage) each(run func(*stage, write)) {
-	for _, method := range []string{"admit", "apply", "replace", "renew", "withdraw", "sweep"} {
+	for _, method := range []string{"admit", "apply", "replace", "renew", "end", "withdraw", "sweep"} {
 		s.sub(method, func(s *stage) { run(s, s.writeOf(method)) })
 	}
 }

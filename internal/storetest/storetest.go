@@ -25,6 +25,7 @@ import (
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/mapping"
+	"whither/mapping/ending"
 	"whither/registry"
 )
 
@@ -48,6 +49,7 @@ func Directory(t *testing.T, histories int, open OpenDirectory) {
 		{"AdmitUsedID", testAdmitUsedID},
 		{"Replace", testReplace},
 		{"Renew", testRenew},
+		{"End", testEnd},
 		{"Withdraw", testWithdraw},
 		{"Sweep", testSweep},
 		{"SweepNonces", testSweepNonces},
@@ -131,6 +133,24 @@ func (c *cast) renewed(t testing.TB, v mapping.Verified, later time.Duration) ma
 		t.Fatal(err)
 	}
 	return r
+}
+
+// ended ends the entry of an MSP.
+func (c *cast) ended(t testing.TB, v mapping.Verified, msp string) mapping.Verified {
+	t.Helper()
+	of := ending.Subject{ID: v.Claims().ID, Payload: v.Digest()}
+	b, err := ending.Sign(of, ending.Signed{Provider: worldtest.Party(t, msp)}, worldtest.Key(t, msp), c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := ending.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = v.End(e); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // living is how long a mapping lives from the cast's now on.

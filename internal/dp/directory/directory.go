@@ -54,7 +54,7 @@ type ChangeKind uint8
 const (
 	Admitted  ChangeKind = 1
 	Replaced  ChangeKind = 2
-	Renewed   ChangeKind = 3
+	Renewed   ChangeKind = 3 // the same payload: signed anew, or an entry of it has ended
 	Withdrawn ChangeKind = 4 // ended before its time, by whomever
 	Expired   ChangeKind = 5
 )
@@ -106,8 +106,12 @@ type Store interface {
 	// payload digest must be v's predecessor, else ErrRaced; and marks the nonce.
 	Replace(ctx context.Context, v mapping.Verified, nonceUntil, now time.Time) error
 	// Renew stores fresh DP signatures. A mapping that has ended meanwhile, or
-	// whose payload is no longer the same, is passed over.
+	// whose payload is no longer the same, is passed over; so is one with an end
+	// of an entry that the renewed one lacks.
 	Renew(ctx context.Context, renewed []mapping.Verified, now time.Time) error
+	// End stores v, which has more entries ended than the live mapping with its id
+	// and payload, else ErrUnknown; ErrRaced if v lacks an end or is signed for less.
+	End(ctx context.Context, v mapping.Verified, now time.Time) error
 	// Withdraw ends a live mapping whose payload digest is the given one, else
 	// ErrUnknown. What stays is a tombstone with the random id.
 	Withdraw(ctx context.Context, id mapping.ID, digest mapping.Digest, now time.Time) error

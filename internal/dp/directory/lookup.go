@@ -30,13 +30,13 @@ func (d *Directory) Lookup(ctx context.Context, q Query, now time.Time) ([]wire.
 	s := d.Snapshot()
 	answers := make([]wire.Answer, len(found))
 	for i, live := range found {
-		answers[i] = d.answer(s, live, q)
+		answers[i] = d.answer(s, live, q, now)
 	}
 	return answers, nil
 }
 
-func (d *Directory) answer(s *registry.Snapshot, live []Stored, q Query) wire.Answer {
-	visible := slices.DeleteFunc(slices.Clone(live), func(m Stored) bool { return m.Audience || !matches(m, q.MSPs) })
+func (d *Directory) answer(s *registry.Snapshot, live []Stored, q Query, now time.Time) wire.Answer {
+	visible := slices.DeleteFunc(slices.Clone(live), func(m Stored) bool { return m.Audience || !m.Matches(q.MSPs) || m.Over() && !now.Before(m.Until) })
 	a := wire.Answer{Outcome: outcome(s, visible)}
 	if q.Compact {
 		a.Bits = bits(s, visible)
@@ -48,18 +48,12 @@ func (d *Directory) answer(s *registry.Snapshot, live []Stored, q Query) wire.An
 	return a
 }
 
-// matches applies the MSP filter. "Not to be found" is no MSP's, and passes.
-func matches(m Stored, msps []registry.PartyID) bool {
-	return len(msps) == 0 || len(m.Providers) == 0 ||
-		slices.ContainsFunc(m.Providers, func(p registry.PartyID) bool { return slices.Contains(msps, p) })
-}
-
 // outcome names one of R9's five, or that all which was there has died.
 func outcome(s *registry.Snapshot, visible []Stored) string {
 	set := make([]wire.Reach, 0, len(visible))
 	for _, m := range visible {
 		r := wire.Reach{Listed: len(m.Providers)}
-		for _, p := range m.Providers {
+		for _, p := range m.Living() {
 			if s.Reachable(p) {
 				r.Reachable++
 			}
@@ -74,7 +68,7 @@ func outcome(s *registry.Snapshot, visible []Stored) string {
 func bits(s *registry.Snapshot, visible []Stored) []byte {
 	out := make([]byte, (s.BitLength()+7)/8)
 	for _, m := range visible {
-		for _, id := range m.Providers {
+		for _, id := range m.Living() {
 			if p, ok := s.Party(id); ok && p.Bit != nil && s.Reachable(id) {
 				out[*p.Bit/8] |= 1 << (*p.Bit % 8)
 			}

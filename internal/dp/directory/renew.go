@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"whither/mapping"
+	"whither/mapping/ending"
 )
 
 // Sizes of a step: some milliseconds of work, so that nobody waits for one.
@@ -59,6 +60,9 @@ func (d *Directory) renew(s Stored, now time.Time) (mapping.Verified, error) {
 	v, err := mapping.PolicyAt(d.Snapshot(), now).VerifyForRenewal(u)
 	if err != nil {
 		return mapping.Verified{}, err
+	}
+	if s.Over() {
+		return mapping.Verified{}, ending.ErrEnded
 	}
 	return v.Renew(d.Key, now, now.Add(d.SignatureLife))
 }

@@ -122,7 +122,7 @@ func (k *Docket) tell(asked []mapping.Lineage, c precedence.Claim) ([]Record, er
 				continue
 			}
 			n.Mapping = s.ID
-			for _, msp := range s.Providers {
+			for _, msp := range s.Living() {
 				n.To = msp
 				if err := add(n); err != nil {
 					return nil, err

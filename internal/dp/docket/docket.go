@@ -38,6 +38,7 @@ type Stored struct {
 	Lineage   mapping.Lineage
 	Sequence  uint64
 	Providers []registry.PartyID // in the order of the entries
+	Ended     []registry.PartyID // those of them that have ended their entries
 	Audience  bool
 	Expires   time.Time
 	Until     time.Time // end of the DP's signature
@@ -52,6 +53,12 @@ func StoredOf(v mapping.Verified) Stored {
 	}
 	for _, e := range c.Entries {
 		s.Providers = append(s.Providers, e.Provider)
+	}
+	living := v.Living()
+	for _, p := range s.Providers {
+		if !slices.ContainsFunc(living, func(e mapping.Entry) bool { return e.Provider == p }) {
+			s.Ended = append(s.Ended, p)
+		}
 	}
 	return s
 }

@@ -207,7 +207,7 @@ func (k *Docket) judge(c Claim, decisions [][]byte, decided, newcomer bool, fini
 // others of the mapping, so that each is made once.
 func (k *Docket) Remind(s Stored, name string) (Write, error) {
 	var w Write
-	for _, to := range append(slices.Clone(s.Providers), registry.PartyID{}) {
+	for _, to := range append(slices.Clone(s.Living()), registry.PartyID{}) {
 		r, err := k.notice(Notice{To: to, CSI: k.CSI, Kind: wire.NoticeExpiry, Mapping: s.ID, Since: k.Clock.Now, Until: s.Expires})
 		if err != nil {
 			return w, err

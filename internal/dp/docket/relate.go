@@ -69,7 +69,7 @@ func (k *Docket) relateSame(s Stored, p mapping.Proposal) (precedence.Relation, 
 	case c.Sequence != s.Sequence+1 || c.Predecessor != s.Digest:
 		return 0, fmt.Errorf("%w: it is not the next sequence of the mapping that lives here", ErrConflict)
 	default:
-		return precedence.Successor, nil
+		return precedence.Successor, checkAnew(s, p)
 	}
 }
 

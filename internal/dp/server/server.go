@@ -16,6 +16,7 @@ import (
 
 	"whither/csi"
 	"whither/internal/dp/directory"
+	"whither/internal/dp/retract"
 	"whither/internal/endpoint"
 	"whither/internal/offer"
 	"whither/internal/refusal"
@@ -55,6 +56,7 @@ func (s *Server) Routes(c endpoint.Config) map[string]http.Handler {
 		wire.PathMappings:    endpoint.Handle(c, wire.PathMappings, s.submit),
 		wire.PathRenewals:    endpoint.Handle(c, wire.PathRenewals, s.renew),
 		wire.PathWithdrawals: endpoint.Handle(c, wire.PathWithdrawals, s.withdraw),
+		wire.PathEnds:        endpoint.Handle(c, wire.PathEnds, s.end),
 		wire.PathLookups:     endpoint.Handle(c, wire.PathLookups, s.lookup),
 		wire.PathStandings:   endpoint.Handle(c, wire.PathStandings, s.standing),
 		wire.PathReproofs:    endpoint.Handle(c, wire.PathReproofs, s.reprove),
@@ -140,6 +142,14 @@ func (s *Server) withdraw(ctx context.Context, _ endpoint.Caller, r wire.Withdra
 		return wire.WithdrawalAnswer{}, err
 	}
 	return wire.WithdrawalAnswer{Ended: now.Unix(), Stamp: endpoint.StampOf(s.snapshot())}, nil
+}
+
+func (s *Server) end(ctx context.Context, _ endpoint.Caller, r wire.EndRequest) (wire.EndAnswer, error) {
+	at, err := retract.Take(ctx, s.directory, r.Statement, s.now())
+	if err != nil {
+		return wire.EndAnswer{}, err
+	}
+	return wire.EndAnswer{Ended: at.Unix(), Stamp: endpoint.StampOf(s.snapshot())}, nil
 }
 
 func (s *Server) lookup(ctx context.Context, who endpoint.Caller, r wire.LookupRequest) (wire.LookupAnswer, error) {
