@@ -176,12 +176,14 @@ func Advance(k Case, c Claim, t Clock) (Claim, Effect) {
 	if c.Phase == Held {
 		c.hold(k, t, &e)
 	}
-	switch {
-	case c.Phase == Leaving && lived && !k.lives(c.Lineage):
-		c.enter(Lapsed, t) // who won has gone: nobody need yield to him
-	case c.Phase == Leaving:
-		c.leave(t, &e)
-	case c.Phase == Reviewed:
+	if c.Phase == Leaving {
+		if lived && !k.lives(c.Lineage) {
+			c.enter(Lapsed, t) // who won has gone: nobody need yield to him
+		} else {
+			c.leave(t, &e)
+		}
+	}
+	if c.Phase == Reviewed {
 		c.review(k, t, &e)
 	}
 	return c, e
@@ -219,7 +221,16 @@ func (c *Claim) hold(k Case, t Clock, e *Effect) {
 		}
 		c.ask(fresh, hold, t)
 		for _, l := range fresh {
-			e.Asks = append(e.Asks, l.ID)
+			// Who has won later may have proved later, too: that is an answer.
+			answered := false
+			for _, p := range l.Proofs {
+				var counts bool
+				*c, counts = c.Answer(l.ID, p)
+				answered = answered || counts
+			}
+			if !answered {
+				e.Asks = append(e.Asks, l.ID)
+			}
 		}
 	}
 	until := t.Served

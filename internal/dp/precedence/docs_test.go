@@ -62,7 +62,8 @@ A newcomer that is held is a claim. It is in one of these phases:
 **The hold and the term.** A hold is how long the newcomer waits; the term, of %[4]d to %[5]d days, is how long the incumbent has. Where the term is longer, both live for a while.
 So nobody but the holder, by the word that it signed, and the CSIP ends a mapping.
 
-**While a claim is held another newcomer may win.** It is an incumbent from then on: the claim is compared with it as in the table, and waits for it as well.
+**While a claim is held another newcomer may win.** It is an incumbent from then on: the claim is compared with it as in the table, and waits for it as well,
+unless it has proved after the claim was opened, which is an answer.
 
 **Reviewers** find for one side. Where they find for the newcomer it lives; who loses, and lives, is asked once more, and ends by its own term unless it shows stricter
 evidence than the winner. A case is reviewed only between people with valid evidence.

@@ -21,7 +21,8 @@ type history struct {
 	k      precedence.Case
 	now    time.Time
 	stood  time.Duration
-	last   uint64 // number of mappings ever made
+	last   uint64       // number of mappings ever made
+	judged []mapping.ID // claims that people have decided
 	trail  []string
 	checks func(string, ...any)
 }
@@ -136,7 +137,7 @@ func (h *history) ended(l *precedence.Lineage, c *precedence.Claim) {
 			h.fail("ended, though it has proved again with what was asked for")
 		}
 	}
-	if strong := l.Proofs[0].Level; c.Lineage != (mapping.Lineage{}) && c.Row != precedence.RowWeaker && c.Need < strong {
+	if strong := l.Proofs[0].Level; c.Lineage != (mapping.Lineage{}) && !slices.Contains(h.judged, c.ID) && c.Need < strong {
 		h.fail("weaker evidence has displaced stricter")
 	}
 }
@@ -189,6 +190,7 @@ func (h *history) judge(newcomer bool) {
 	for i, c := range h.k.Claims {
 		if c.Phase == precedence.Reviewed {
 			h.say("reviewers decide, for the newcomer: %v", newcomer)
+			h.judged = append(slices.Clip(h.judged), c.ID)
 			judged, e := c.Judge(h.k, newcomer, h.clock())
 			h.k.Claims[i] = judged
 			h.effect(c, e)
@@ -266,11 +268,15 @@ func (h *history) silence() {
 			held = append(held, c)
 		}
 	}
-	if !slices.ContainsFunc(h.k.Claims, func(c precedence.Claim) bool { return c.Phase.Open() }) {
+	open := func(h *history) bool {
+		return slices.ContainsFunc(h.k.Claims, func(c precedence.Claim) bool { return c.Phase.Open() })
+	}
+	if !open(h) {
 		return
 	}
+	// Claims wait for each other in turn, and each case for people once.
 	future := h.clone()
-	for range 8 {
+	for n := 0; n < 8*(len(h.k.Claims)+1) && open(future); n++ {
 		future.wait(7 * day)
 	}
 	for _, c := range h.k.Claims {
@@ -279,7 +285,13 @@ func (h *history) silence() {
 			h.fail("a claim is open for ever")
 		}
 	}
-	if len(held) == 1 && len(h.k.Lineages) == 1 { // no other claim is in its way
+	pending := 0
+	for _, c := range h.k.Claims {
+		if c.Phase.Open() {
+			pending++
+		}
+	}
+	if len(held) == 1 && pending == 1 && len(h.k.Lineages) == 1 { // no other claim is in its way
 		if len(future.k.Lineages) != 1 || future.k.Lineages[0].ID != held[0].Lineage {
 			h.fail("a silent incumbent has not yielded: %v", future.k.Lineages)
 		}

@@ -276,6 +276,18 @@ func TestR17TwoClaimsInAMillisecond(t *testing.T) {
 	}
 }
 
+// TestR17WhoProvedLaterHasAnswered: while a claim is held another newcomer wins, by
+// evidence dated after the claim. The claim is stopped, and asks nobody.
+func TestR17WhoProvedLaterHasAnswered(t *testing.T) {
+	_, c := hold(t, 3)
+	now := start.Add(2 * day)
+	k := precedence.Case{Lineages: []precedence.Lineage{lineage(third, 3, now)}}
+	c, e := precedence.Advance(k, c, at(now))
+	if c.Phase != precedence.Stopped || len(e.Asks) != 0 || e.Admit || len(e.Ends) != 0 {
+		t.Errorf("%s %+v", c.Phase, e)
+	}
+}
+
 // TestR16Question: somebody without authority says that a number changed hands.
 func TestR16Question(t *testing.T) {
 	k, _ := hold(t, 3)
