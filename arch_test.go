@@ -32,7 +32,7 @@ var rules = house{
 		{"possession", "possession/mail", "possession/observe", "possession/openid", "possession/smime", "possession/stir", "possession/stir/chain", "possession/stir/jose", "possession/stir/passport", "possession/stir/stirtest", "possession/stir/tnauth", "mapping", "mapping/ending", "mapping/pairing", "wire"},
 		// 2: mechanisms, bytes in and bytes out.
 		{
-			"internal/offer", "registry/tuf", "translog",
+			"disclosure", "internal/offer", "registry/tuf", "translog",
 			"internal/refusal", "internal/privacy/ohttp", "internal/privacy/token", "internal/privacy/oprf",
 			"internal/privacy/vrf", "internal/privacy/pir",
 			"internal/privacy/pir/batch", "internal/privacy/pir/kernel", "internal/privacy/pir/keyword", "internal/privacy/pir/packing",
@@ -42,7 +42,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/retract", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
+			"client", "client/disclosed", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
 			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/console", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/bare", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
@@ -100,6 +100,7 @@ var rules = house{
 		"internal/dp/snapshot":            "internal/dp/directory",
 		"client":                          "client/signin internal/fetch internal/oidc internal/pinned",
 		"client/contacts":                 "csi/national",
+		"client/disclosed":                "internal/pinned",
 		"client/signin":                   "internal/oidc",
 		"cosigner":                        "internal/endpoint internal/pinned",
 		"issuer":                          "internal/endpoint internal/pinned",

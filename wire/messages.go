@@ -269,10 +269,10 @@ const (
 
 // LookupRequest asks a DP where CSIs can be reached. It names nobody who asks.
 type LookupRequest struct {
-	CSIs       []csi.Clear        `cbor:"csis" json:"csis"`                     // 1 to MaxLookup
-	MSPs       []registry.PartyID `cbor:"msps,omitempty" json:"msps,omitempty"` // only these; none = all
-	Federation string             `cbor:"federation" json:"federation"`
-	DPs        []registry.PartyID `cbor:"dps,omitempty" json:"dps,omitempty"` // for FederationSelected
+	CSIs       []csi.Clear        `cbor:"csis" json:"csis"`                                 // 1 to MaxLookup
+	MSPs       []registry.PartyID `cbor:"msps,omitempty" json:"msps,omitempty"`             // only these; none = all
+	Federation string             `cbor:"federation,omitempty" json:"federation,omitempty"` // left out: the DP's default
+	DPs        []registry.PartyID `cbor:"dps,omitempty" json:"dps,omitempty"`               // for FederationSelected
 	Format     string             `cbor:"format" json:"format"`
 }
 

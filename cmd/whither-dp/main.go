@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"whither/disclosure"
 	"whither/internal/command"
 	"whither/internal/dp"
 	"whither/internal/keyfile"
@@ -35,15 +36,43 @@ func inspect(ctx context.Context, config string, log *slog.Logger) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return "settings, keys, registry and store are in order", errors.Join(d.Ready(), closeStore())
+	fine := "settings, keys, registry and store are in order"
+	if errors.Is(d.Disclosed(), disclosure.ErrAbsent) {
+		fine += "; the registry does not name what this DP discloses: see the word disclosure"
+	}
+	return fine, errors.Join(d.Ready(), closeStore())
 }
 
-// words are what reviewers do, beside a running DP.
+// words are what is done beside a running DP.
 func words() []command.Word {
 	return []command.Word{{
 		Name: "review", Args: "list | show CASE | decide CASE newcomer|incumbent KEYFILE REASON | key KEYFILE",
 		Help: "see the cases that people decide, and decide them", Run: review,
+	}, {
+		Name: "disclosure", Args: "[apply]",
+		Help: "print what the settings disclose, or make the application that has its digest", Run: disclose,
 	}}
+}
+
+// disclose prints the document that a DP with these settings serves, or applies
+// with its digest.
+func disclose(ctx context.Context, config string, args []string, out io.Writer) error {
+	switch {
+	case len(args) == 0:
+	case len(args) == 1 && args[0] == "apply":
+		application, err := dp.Reapply(ctx, config, time.Now())
+		if err == nil {
+			_, err = fmt.Fprintln(out, "made the application", application)
+		}
+		return err
+	default:
+		return command.Usage("disclosure: alone, or with apply")
+	}
+	document, err := dp.Document(ctx, config, time.Now())
+	if err == nil {
+		_, err = fmt.Fprintf(out, "%s\n", document)
+	}
+	return err
 }
 
 func review(ctx context.Context, config string, args []string, out io.Writer) error {

@@ -110,7 +110,7 @@ func (w *town) apply(name string, role registry.Role, operatorName string) {
 	w.t.Helper()
 	operator, err := registry.ParseOperator(operatorName)
 	w.must(err)
-	out, err := publish.Apply(w.path(name), worldtest.Party(w.t, name+".example"), operator, role, w.endpoint, []string{"CH"}, w.now.Add(-time.Minute))
+	out, err := publish.Apply(w.path(name), worldtest.Party(w.t, name+".example"), operator, role, w.endpoint, []string{"CH"}, nil, w.now.Add(-time.Minute))
 	w.must(err)
 	w.must(os.RemoveAll(w.path("federation", publish.MembersFolder, name)))
 	w.must(os.Rename(out, w.path("federation", publish.MembersFolder, name)))

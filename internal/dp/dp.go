@@ -15,6 +15,7 @@
 package dp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"net/http"
 	"time"
 
+	"whither/disclosure"
 	"whither/internal/dp/directory"
 	"whither/internal/dp/server"
 	"whither/internal/endpoint"
@@ -46,6 +48,11 @@ type Config struct {
 	Registry *update.Source
 	// SignatureLife is for how long a DP signature is good; zero: seven days.
 	SignatureLife time.Duration
+	// OfferLife is how long offers live, Live how many mappings of one CSI do;
+	// zero: the most that there is. Lookups bounds requests.
+	OfferLife time.Duration
+	Live      int
+	Lookups   server.Lookups
 	// Demands on evidence beyond the federation's.
 	Demands possession.Demands
 	// Grace is for how long nobody may have seen this DP at work before holds
@@ -68,6 +75,7 @@ type DP struct {
 	config    Config
 	directory *directory.Directory
 	teller    *teller
+	server    *server.Server
 	handler   http.Handler
 	metrics   *metrics
 }
@@ -84,21 +92,24 @@ func New(c Config) (*DP, error) {
 	if !ok || signer.Party.ID != c.Party || signer.Key.Role != registry.RoleDP {
 		return nil, fmt.Errorf("dp: the registry does not list this signing key for %s in the role dp; publish the self record first", c.Party)
 	}
+	if err := disclosure.Laxer(c.Demands, c.Registry.Snapshot().Policy()); err != nil {
+		return nil, fmt.Errorf("dp: %s: %w", SettingsFile, err)
+	}
 	t := &teller{
 		party: c.Party, snapshot: c.Registry.Snapshot, now: c.Now, parties: pinned.NewClient(c.Registry.Snapshot, c.TLS, c.Now),
 	}
 	d, err := directory.New(directory.Config{
-		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers), Store: c.Store,
+		Party: c.Party, Key: c.Key, Offers: offer.NewMaker(c.Party, c.Offers).For(cmp.Or(c.OfferLife, offer.Life)), Store: c.Store,
 		Snapshot: c.Registry.Snapshot, SignatureLife: c.SignatureLife, Demands: c.Demands,
-		Teller: t, Grace: c.Grace, Reviewers: c.Reviewers, Quorum: c.Quorum,
+		Teller: t, Grace: c.Grace, Reviewers: c.Reviewers, Quorum: c.Quorum, Live: c.Live,
 	})
 	if err != nil {
 		return nil, err
 	}
 	m := newMetrics(c.Registry, c.Now)
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: kindOf, Observe: m.answers.Observe}
-	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now)
-	return &DP{config: c, directory: d, teller: t, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
+	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now, c.Lookups)
+	return &DP{config: c, directory: d, server: s, teller: t, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
 }
 
 // kindOf adds to the server's kinds what only the store's engine knows: that it
@@ -116,6 +127,7 @@ func kindOf(err error) problem.Kind {
 // work, until ctx ends; then it finishes the requests under way.
 func (d *DP) Serve(ctx context.Context, l, ops net.Listener) error {
 	defer d.teller.parties.Close()
+	d.warnDisclosed(ctx)
 	parts := []endpoint.Part{
 		func(ctx context.Context) error {
 			return endpoint.Serve(ctx, l, pinned.ServerConfig(d.config.TLS, d.config.Now), d.handler)
@@ -136,7 +148,7 @@ func (d *DP) Ready() error {
 	if s := d.config.Registry.Snapshot(); !d.config.Now().Before(s.Expires()) {
 		return fmt.Errorf("registry version %d has expired", s.Version())
 	}
-	return nil
+	return d.checkDisclosed()
 }
 
 // rest is how long a pass rests after a step, in times of what the step took. A

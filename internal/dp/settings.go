@@ -29,6 +29,8 @@ type Settings struct {
 	Evidence EvidenceSettings `toml:"evidence"`
 
 	Review ReviewSettings `toml:"review"`
+
+	Limits LimitSettings `toml:"limits"`
 }
 
 // Names of what lies in a DP's folder.
@@ -50,6 +52,9 @@ func ReadSettings(path string) (Settings, error) {
 		return Settings{}, fmt.Errorf("dp: %s: signature_days is 1 to 7", SettingsFile)
 	}
 	if _, err := s.Evidence.demands(); err != nil {
+		return s, err
+	}
+	if err := s.Limits.check(); err != nil {
 		return s, err
 	}
 	_, err := s.Review.reviewers()
@@ -121,7 +126,8 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	}
 	d, err := New(Config{
 		Party: m.ID, Key: m.Sign, TLS: m.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: m.Registry,
-		SignatureLife: time.Duration(s.SignatureDays) * 24 * time.Hour, Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Grace: o.Grace,
+		Lookups: s.Limits.lookups(), Live: s.Limits.Mappings, OfferLife: s.Limits.offerLife(),
+		SignatureLife: s.signatureLife(), Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Grace: o.Grace,
 		Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {

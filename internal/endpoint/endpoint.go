@@ -7,6 +7,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -36,6 +37,8 @@ type Config struct {
 	// Observe, if not nil, is told of every answer: path, "ok" or the
 	// problem's kind, and the time taken.
 	Observe func(path, outcome string, took time.Duration)
+	// MaxBody bounds requests, in bytes; zero: wire.MaxBody, the most.
+	MaxBody int
 }
 
 // Caller is who sent a message, as far as it matters.
@@ -98,12 +101,13 @@ func serve[Req, Res any](c Config, w http.ResponseWriter, r *http.Request, f fun
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
+	bound := cmp.Or(c.MaxBody, wire.MaxBody)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(bound)))
 	if err != nil {
 		return err
 	}
 	var in Req
-	if err := wire.Decode(encoding, body, wire.MaxBody, &in); err != nil {
+	if err := wire.Decode(encoding, body, bound, &in); err != nil {
 		return err
 	}
 	out, err := f(r.Context(), who, in)

@@ -47,13 +47,24 @@ var (
 type Maker struct {
 	party  registry.PartyID
 	secret [SecretSize]byte
+	life   time.Duration
 }
 
 // NewMaker returns the maker of a party. Processes that share the secret
 // recognise each other's offers.
 func NewMaker(party registry.PartyID, secret [SecretSize]byte) *Maker {
-	return &Maker{party: party, secret: secret}
+	return &Maker{party: party, secret: secret, life: Life}
 }
+
+// For returns a maker whose offers live for another time than [Life].
+func (m *Maker) For(life time.Duration) *Maker {
+	out := *m
+	out.life = life
+	return &out
+}
+
+// Life is how long its offers live.
+func (m *Maker) Life() time.Duration { return m.life }
 
 // String never shows the secret.
 func (m *Maker) String() string { return "offer.Maker(" + m.party.String() + ")" }
@@ -61,7 +72,7 @@ func (m *Maker) String() string { return "offer.Maker(" + m.party.String() + ")"
 // Make returns a new offer for a CSI and a holder key.
 func (m *Maker) Make(id csi.ID, holder key.Public, now time.Time) ([]byte, error) {
 	b := make([]byte, Size-sha256.Size, Size)
-	binary.BigEndian.PutUint64(b, uint64(now.Add(Life).Unix()))
+	binary.BigEndian.PutUint64(b, uint64(now.Add(m.life).Unix()))
 	if _, err := io.ReadFull(rand.Reader, b[8:]); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}

@@ -142,13 +142,33 @@ func (c Party) Run(s *console.Console) error {
 	if err := person.WriteFile(filepath.Join(c.Folder, file), []byte(settings)); err != nil {
 		return err
 	}
-	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, s.Now())
+	var digest []byte
+	if c.Role == string(registry.RoleDP) {
+		if digest, err = c.disclose(s); err != nil {
+			return err
+		}
+	}
+	application, err := publish.Apply(c.Folder, id, operator, registry.Role(c.Role), c.Endpoint, c.Jurisdiction, digest, s.Now())
 	if err != nil {
 		return err
 	}
 	text := fmt.Sprintf("made %s\ngive the files in %s to the federation; put the registry that comes back, and its root, into %s\nthen: whither-%s -config %s",
 		c.Folder, application, filepath.Join(c.Folder, "registry"), c.Role, filepath.Join(c.Folder, file))
 	return s.Print(map[string]string{"folder": c.Folder, "application": application}, text)
+}
+
+// disclose prints what a new DP will disclose, and returns its digest for the
+// application.
+func (c Party) disclose(s *console.Console) ([]byte, error) {
+	settings, err := dp.ReadSettings(filepath.Join(c.Folder, dp.SettingsFile))
+	if err != nil {
+		return nil, err
+	}
+	document, digest, err := settings.Disclose(c.Jurisdiction)
+	if err == nil && !s.JSON {
+		_, err = fmt.Fprintf(s.Out, "it discloses, with the digest %x: %s\n", digest, document)
+	}
+	return digest, err
 }
 
 // make makes what is secret in the folder and returns the settings file.

@@ -66,11 +66,12 @@ func Load(dir string) (Keys, error) {
 }
 
 // Self returns the signed self record of a party with one signing key in one
-// role, in use since the given time.
-func (k Keys) Self(id registry.PartyID, role registry.Role, endpoint string, since, now time.Time) ([]byte, error) {
+// role, in use since the given time. disclosure is the digest of a DP's document,
+// nil for others.
+func (k Keys) Self(id registry.PartyID, role registry.Role, endpoint string, disclosure []byte, since, now time.Time) ([]byte, error) {
 	pin := k.TLS.Pin()
 	b, err := registry.SignSelf(registry.Self{
-		ID: id, Issued: now.Unix(), Endpoint: endpoint, Pins: [][]byte{pin[:]},
+		ID: id, Issued: now.Unix(), Endpoint: endpoint, Pins: [][]byte{pin[:]}, Disclosure: disclosure,
 		Keys: []registry.Key{{Role: role, Public: k.Sign.Public(), From: since.Unix()}},
 	}, k.Operator)
 	if err != nil {

@@ -23,7 +23,7 @@ func TestMakeLoadSelf(t *testing.T) {
 		t.Error("keys were overwritten")
 	}
 	f := worldtest.New(t)
-	self, err := k.Self(id, registry.RoleDP, "https://127.0.0.1:8443", now, now)
+	self, err := k.Self(id, registry.RoleDP, "https://127.0.0.1:8443", nil, now, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func application(t *testing.T, name string, role registry.Role) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := publish.Apply(dir, worldtest.Party(t, name), operator, role, "https://127.0.0.1:8443", []string{"CH"}, now)
+	out, err := publish.Apply(dir, worldtest.Party(t, name), operator, role, "https://127.0.0.1:8443", []string{"CH"}, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,13 +251,15 @@ func atHand(dir string) (repository.Keys, error) {
 }
 
 // Apply writes a party's application into its folder and returns the folder of
-// the two files.
-func Apply(dir string, id registry.PartyID, operator registry.Operator, role registry.Role, endpoint string, jurisdictions []string, now time.Time) (string, error) {
+// the two files. disclosure is the digest of a DP's document, nil for others.
+func Apply(
+	dir string, id registry.PartyID, operator registry.Operator, role registry.Role, endpoint string, jurisdictions []string, disclosure []byte, now time.Time,
+) (string, error) {
 	keys, err := party.Load(dir)
 	if err != nil {
 		return "", err
 	}
-	self, err := keys.Self(id, role, endpoint, now, now)
+	self, err := keys.Self(id, role, endpoint, disclosure, now, now)
 	if err != nil {
 		return "", err
 	}
@@ -270,6 +272,13 @@ func Apply(dir string, id registry.PartyID, operator registry.Operator, role reg
 		Roles: []string{string(role)}, Jurisdictions: jurisdictions, State: string(registry.Active), Since: now.UTC().Truncate(time.Second),
 	}
 	return out, writeTOML(filepath.Join(out, GrantFile), g)
+}
+
+// Renew writes an application by which a member gives a new word on itself, into
+// its folder: of the grant only the id, since the federation keeps what it granted.
+func Renew(dir string, id registry.PartyID, self []byte) (string, error) {
+	out := filepath.Join(dir, "application")
+	return out, errors.Join(write(filepath.Join(out, SelfFile), self), writeTOML(filepath.Join(out, GrantFile), Grant{ID: id.String()}))
 }
 
 // Sign publishes what is new in the members' folders, and returns the registry

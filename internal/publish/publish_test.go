@@ -26,7 +26,7 @@ func apply(t *testing.T, federation, name string, role registry.Role) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	application, err := publish.Apply(dir, worldtest.Party(t, name), operator, role, "https://127.0.0.1:8443", []string{"CH"}, now)
+	application, err := publish.Apply(dir, worldtest.Party(t, name), operator, role, "https://127.0.0.1:8443", []string{"CH"}, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (c carrier) entry(w *World, since, now time.Time) (registry.Entry, error) {
 	if err != nil {
 		return registry.Entry{}, err
 	}
-	self, err := keys.Self(id, registry.RoleCSIP, "https://"+c.name, since, now)
+	self, err := keys.Self(id, registry.RoleCSIP, "https://"+c.name, nil, since, now)
 	if err != nil {
 		return registry.Entry{}, err
 	}

@@ -405,14 +405,30 @@ func (m *member) entry(since, now time.Time) (registry.Entry, error) {
 	if err != nil {
 		return registry.Entry{}, err
 	}
-	self, err := m.keys.Self(m.id, m.role, "https://"+m.listener.Addr().String(), since, now)
+	disclosed, err := m.disclosure()
+	if err != nil {
+		return registry.Entry{}, err
+	}
+	self, err := m.keys.Self(m.id, m.role, "https://"+m.listener.Addr().String(), disclosed, since, now)
 	if err != nil {
 		return registry.Entry{}, err
 	}
 	return registry.Entry{Self: self, Grant: registry.Grant{
 		ID: m.id, Operator: operator, OperatorKey: m.keys.Operator.Public(), Roles: []registry.Role{m.role},
-		Jurisdictions: []string{"CH"}, Bit: m.bit, Standing: registry.Standing{State: registry.Active, Since: since.Unix()},
+		Jurisdictions: jurisdictions(), Bit: m.bit, Standing: registry.Standing{State: registry.Active, Since: since.Unix()},
 	}}, nil
+}
+
+// jurisdictions are where all parties keep data.
+func jurisdictions() []string { return []string{"CH"} }
+
+// disclosure is the digest of what a DP discloses.
+func (m *member) disclosure() ([]byte, error) {
+	if m.role != registry.RoleDP {
+		return nil, nil
+	}
+	_, digest, err := dp.Settings{Settings: party.Settings{Party: m.name}}.Disclose(jurisdictions())
+	return digest, err
 }
 
 // writeNew writes a file that only its owner reads, and its folder.

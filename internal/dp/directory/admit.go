@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,8 @@ type Config struct {
 	// zero means one.
 	Reviewers []key.Public
 	Quorum    int
+	// Live bounds the live mappings of one CSI; zero means MaxLive, the most.
+	Live int
 }
 
 // Peers asks the other DPs of the federation.
@@ -80,15 +83,13 @@ func New(c Config) (*Directory, error) {
 		return nil, errors.New("directory: party, key, offers, store and snapshot are needed")
 	case c.SignatureLife < 0 || c.SignatureLife > mapping.MaxDPLife:
 		return nil, fmt.Errorf("directory: a DP signature lives at most %s", mapping.MaxDPLife)
+	case c.Live < 0 || c.Live > MaxLive:
+		return nil, fmt.Errorf("directory: at most %d mappings of a CSI live", MaxLive)
 	case c.Grace < 0 || c.Quorum < 0 || c.Quorum > max(1, len(c.Reviewers)):
 		return nil, errors.New("directory: grace and quorum are not negative, and there are as many reviewers as have to agree")
 	}
-	if c.SignatureLife == 0 {
-		c.SignatureLife = mapping.MaxDPLife
-	}
-	if c.Grace == 0 {
-		c.Grace = 15 * time.Minute
-	}
+	c.SignatureLife, c.Grace = cmp.Or(c.SignatureLife, mapping.MaxDPLife), cmp.Or(c.Grace, 15*time.Minute)
+	c.Live = cmp.Or(c.Live, MaxLive)
 	c.Quorum = max(1, c.Quorum)
 	return &Directory{Config: c}, nil
 }
@@ -282,7 +283,7 @@ func (d *Directory) accept(
 ) (Result, error) {
 	w := Write{Nonce: p.Claims().DPNonce, NonceUntil: until}
 	k.End(&w, decision.Ends)
-	if relation != precedence.Successor && len(k.Raw.Live)-len(w.Ends) >= MaxLive {
+	if relation != precedence.Successor && len(k.Raw.Live)-len(w.Ends) >= d.Live {
 		return Result{}, ErrFull
 	}
 	found := mapping.FoundSuccessor

@@ -8,13 +8,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"whither/csi"
+	"whither/disclosure"
 	"whither/internal/dp/directory"
 	"whither/internal/dp/retract"
 	"whither/internal/endpoint"
@@ -42,16 +45,19 @@ type Server struct {
 	directory *directory.Directory
 	snapshot  func() *registry.Snapshot
 	now       func() time.Time
+	lookups   Lookups
 }
 
-// New returns the server of a DP.
-func New(party registry.PartyID, d *directory.Directory, snapshot func() *registry.Snapshot, now func() time.Time) *Server {
-	return &Server{party: party, directory: d, snapshot: snapshot, now: now}
+// New returns the server of a DP. Lookups may be the zero value.
+func New(party registry.PartyID, d *directory.Directory, snapshot func() *registry.Snapshot, now func() time.Time, l Lookups) *Server {
+	return &Server{party: party, directory: d, snapshot: snapshot, now: now, lookups: l.withDefaults()}
 }
 
 // Routes returns the handlers by path.
 func (s *Server) Routes(c endpoint.Config) map[string]http.Handler {
+	c.MaxBody = s.lookups.Body
 	return map[string]http.Handler{
+		disclosure.Path:      endpoint.Publish(c, disclosure.Path, s.disclose),
 		wire.PathOffers:      endpoint.Handle(c, wire.PathOffers, s.offer),
 		wire.PathMappings:    endpoint.Handle(c, wire.PathMappings, s.submit),
 		wire.PathRenewals:    endpoint.Handle(c, wire.PathRenewals, s.renew),
@@ -156,7 +162,8 @@ func (s *Server) lookup(ctx context.Context, who endpoint.Caller, r wire.LookupR
 	if err := s.mayAsk(who); err != nil {
 		return wire.LookupAnswer{}, err
 	}
-	if err := checkQuery(r); err != nil {
+	r.Federation = cmp.Or(r.Federation, defaultFederation)
+	if err := s.checkQuery(r); err != nil {
 		return wire.LookupAnswer{}, err
 	}
 	q := directory.Query{MSPs: r.MSPs, Compact: r.Format == wire.FormatCompact, CSIs: make([]csi.ID, len(r.CSIs))}
@@ -189,11 +196,11 @@ func (s *Server) mayAsk(who endpoint.Caller) error {
 	return nil
 }
 
-func checkQuery(r wire.LookupRequest) error {
+func (s *Server) checkQuery(r wire.LookupRequest) error {
 	switch {
-	case len(r.CSIs) == 0 || len(r.CSIs) > wire.MaxLookup:
-		return fmt.Errorf("%w: 1 to %d CSIs", ErrQuery, wire.MaxLookup)
-	case r.Format != wire.FormatVerbose && r.Format != wire.FormatCompact:
+	case len(r.CSIs) == 0 || len(r.CSIs) > s.lookups.CSIs:
+		return fmt.Errorf("%w: 1 to %d CSIs", ErrQuery, s.lookups.CSIs)
+	case !slices.Contains(s.lookups.Formats, r.Format):
 		return fmt.Errorf("%w: format", ErrQuery)
 	case (r.Federation == wire.FederationSelected) != (len(r.DPs) > 0):
 		return fmt.Errorf("%w: a list of DPs goes with federation %q and with nothing else", ErrQuery, wire.FederationSelected)
