@@ -102,7 +102,8 @@ type Config struct {
 	Snapshot func() *registry.Snapshot
 	Accounts Accounts
 	Used     Used
-	Inbox    Inbox // keeps notices for users; nil: they are refused
+	Inbox    Inbox  // keeps notices for users; nil: they are refused
+	Ledger   Ledger // remembers what is signed, to end it; nil: nothing can be ended
 	Now      func() time.Time
 	Log      *slog.Logger // nil = discard
 	// Observe, if not nil, is told of every answer of [Cosigner.Routes]: path,

@@ -2,7 +2,6 @@ package cosigner
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -39,11 +38,7 @@ type Inbox interface {
 	Kept(ctx context.Context, b Box, now time.Time) ([]wire.Notice, error)
 }
 
-func (c *Cosigner) box(id csi.ID) Box {
-	h := hmac.New(sha256.New, c.config.Secret[:])
-	h.Write([]byte("whither/v1/inbox\x00" + id.Canonical()))
-	return Box(h.Sum(nil))
-}
+func (c *Cosigner) box(id csi.ID) Box { return BoxOf(c.config.Secret, id) }
 
 // handleNotice takes a DP's notice. Whether an account has the CSI is not looked
 // at: it may have it tomorrow.

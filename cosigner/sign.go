@@ -32,7 +32,7 @@ func (c *Cosigner) Sign(ctx context.Context, token string, offered []byte, b map
 	if err := c.checkEntry(policy, u, offered, now); err != nil {
 		return nil, err
 	}
-	if err := c.try(policy, u, now); err != nil {
+	if err := c.try(ctx, policy, u, now); err != nil {
 		return nil, err
 	}
 	signed, err := c.config.Used.Use(ctx, Use{
@@ -89,17 +89,16 @@ func (c *Cosigner) whyNotNext(entries []mapping.Entry, next mapping.Entry) error
 // try signs for nobody to see, and verifies the outcome as a DP will: roles,
 // order and times always; keys, standing, receipts and level as soon as no
 // other MSP is still to sign. So a mapping that cannot become true neither
-// bears this MSP's name nor spends the offer.
-func (c *Cosigner) try(policy mapping.Policy, u mapping.Unverified, now time.Time) error {
+// bears this MSP's name nor spends the offer. What can is remembered.
+func (c *Cosigner) try(ctx context.Context, policy mapping.Policy, u mapping.Unverified, now time.Time) error {
 	signed, err := u.AddMSP(c.config.Key, now)
 	if err != nil {
 		return err
 	}
-	_, err = policy.VerifyProposal(signed)
-	if errors.Is(err, mapping.ErrMSPMissing) {
-		return nil
+	if _, err := policy.VerifyProposal(signed); err != nil && !errors.Is(err, mapping.ErrMSPMissing) {
+		return err
 	}
-	return err
+	return c.confirm(ctx, signed)
 }
 
 // sign dates the signature as it was dated the first time. Where an MSP before

@@ -20,7 +20,10 @@ import (
 func main() {
 	command.Main(command.Command{
 		Name: "whither-msp", Settings: msp.SettingsFile, Serve: serve, Check: inspect,
-		Words: []command.Word{{Name: "account", Args: "NAME CSI…", Help: "make an account and print its token, once", Run: makeAccount}},
+		Words: []command.Word{
+			{Name: "account", Args: "NAME CSI…", Help: "make an account and print its token, once", Run: makeAccount},
+			{Name: "close", Args: "NAME", Help: "close an account, and end what was confirmed for it", Run: closeAccount},
+		},
 	})
 }
 
@@ -63,5 +66,22 @@ func makeAccount(_ context.Context, config string, args []string, out io.Writer)
 		return err
 	}
 	_, err = fmt.Fprintln(out, token)
+	return err
+}
+
+// closeAccount takes an account out of the file and has the MSP end its entries in
+// the mappings that it signed for it. A running MSP does so within a minute.
+func closeAccount(ctx context.Context, config string, args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return command.Usage("one account is closed at a time, by its name")
+	}
+	s, err := msp.ReadSettings(config)
+	if err != nil {
+		return err
+	}
+	if err := msp.CloseAccount(ctx, filepath.Dir(config), s, args[0]); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "closed; the running MSP tells the DPs within a minute")
 	return err
 }

@@ -148,21 +148,38 @@ func (a *Accounts) Add(name string, csis ...csi.ID) (token string, err error) {
 	for _, id := range csis {
 		row.CSIs = append(row.CSIs, csi.Clear{ID: id})
 	}
+	err = a.change(func(rows []accountRow) []accountRow { return append(slices.Clip(rows), row) })
+	if err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// Remove takes an account out of the file. What was confirmed for it is not
+// touched; see [CloseAccount].
+func (a *Accounts) Remove(name string) error {
+	return a.change(func(rows []accountRow) []accountRow {
+		return slices.DeleteFunc(slices.Clone(rows), func(row accountRow) bool { return row.Name == name })
+	})
+}
+
+// change changes the accounts and writes the file, or neither.
+func (a *Accounts) change(to func([]accountRow) []accountRow) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.file
-	if err := a.take(accountsFile{Accounts: append(slices.Clip(before.Accounts), row)}); err != nil {
-		return "", err
+	if err := a.take(accountsFile{Accounts: to(before.Accounts)}); err != nil {
+		return err
 	}
 	b, err := a.file.bytes()
 	if err == nil {
 		err = replace(a.path, b)
 	}
 	if err != nil {
-		return "", errors.Join(err, a.take(before))
+		return errors.Join(err, a.take(before))
 	}
 	a.raw = b
-	return token, nil
+	return nil
 }
 
 // replace writes a file of mode 0600 that is there whole or not at all.
@@ -195,6 +212,26 @@ func (a *Accounts) Link(_ context.Context, token string, id csi.ID) (cosigner.Li
 	default:
 		return cosigner.NotLinked, nil
 	}
+}
+
+// csis returns the CSIs of an account.
+func (a *Accounts) csis(name string) ([]csi.Clear, bool) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	i := slices.IndexFunc(a.file.Accounts, func(row accountRow) bool { return row.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return a.file.Accounts[i].CSIs, true
+}
+
+// some reports whether an account has such a CSI.
+func (a *Accounts) some(such func(csi.ID) bool) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return slices.ContainsFunc(a.file.Accounts, func(row accountRow) bool {
+		return slices.ContainsFunc(row.CSIs, func(c csi.Clear) bool { return such(c.ID) })
+	})
 }
 
 // account returns the name of the account that token signs in.

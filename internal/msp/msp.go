@@ -20,7 +20,7 @@
 //
 //	msp.toml           settings
 //	accounts.json      accounts, see [OpenAccounts]
-//	msp.db             offers that were used
+//	msp.db             offers that were used, notices, and what was confirmed
 //	keys/sign.pem      signs mappings in the role MSP
 //	keys/tls.pem       TLS identity
 //	keys/operator.pem  signs the self record
@@ -55,7 +55,8 @@ type Config struct {
 	Offers   cosigner.Secret
 	Accounts *Accounts
 	Used     Used
-	Inbox    cosigner.Inbox // keeps notices for users; nil: they are refused
+	Inbox    cosigner.Inbox  // keeps notices for users; nil: they are refused
+	Ledger   cosigner.Ledger // remembers what is signed, to end it; nil: nothing can be ended
 	Registry *update.Source
 	// DP is asked for the MSP's users; it is of another operator.
 	DP registry.PartyID
@@ -104,7 +105,7 @@ func New(c Config) (*MSP, error) {
 	var err error
 	m.cosigner, err = cosigner.New(cosigner.Config{
 		Provider: c.Party, Key: c.Key, Secret: c.Offers, Snapshot: c.Registry.Snapshot, Accounts: c.Accounts,
-		Used: c.Used, Inbox: c.Inbox, Now: c.Now, Log: c.Log, Observe: m.metrics.answers.Observe,
+		Used: c.Used, Inbox: c.Inbox, Ledger: c.Ledger, Now: c.Now, Log: c.Log, Observe: m.metrics.answers.Observe,
 	})
 	if err != nil {
 		return nil, err
@@ -165,9 +166,20 @@ func (m *MSP) Ready() error {
 }
 
 // Step does what is due: a newer registry, changed accounts, used offers that
-// have run out, budgets that are full again.
+// have run out, budgets that are full again, entries of closed accounts to end.
 func (m *MSP) Step(ctx context.Context, now time.Time) error {
 	endpoint.Follow(ctx, m.config.Registry, now, m.config.Log)
+	var err error
+	if m.config.Ledger == nil {
+		m.takeOver(ctx)
+	} else {
+		err = m.leave(ctx, now, func() { m.takeOver(ctx) })
+	}
+	m.backend.budget.sweep(now)
+	return errors.Join(err, m.config.Used.Forget(ctx, now))
+}
+
+func (m *MSP) takeOver(ctx context.Context) {
 	changed, err := m.config.Accounts.Step()
 	if err != nil {
 		m.config.Log.WarnContext(ctx, "accounts not taken over", slog.Any("error", err))
@@ -175,6 +187,4 @@ func (m *MSP) Step(ctx context.Context, now time.Time) error {
 	if changed {
 		m.config.Log.InfoContext(ctx, "accounts taken over")
 	}
-	m.backend.budget.sweep(now)
-	return m.config.Used.Forget(ctx, now)
 }

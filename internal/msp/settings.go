@@ -98,7 +98,7 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*MSP, func() 
 		return nil, nil, err
 	}
 	m, err := New(Config{
-		Party: in.ID, Key: in.Sign, TLS: in.TLS, Offers: cosigner.Secret(offers), Accounts: accounts, Used: used, Inbox: used,
+		Party: in.ID, Key: in.Sign, TLS: in.TLS, Offers: cosigner.Secret(offers), Accounts: accounts, Used: used, Inbox: used, Ledger: used,
 		Registry: in.Registry, DP: dp, Budget: s.LookupsPerHour, Tick: o.Tick, Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package mspstore remembers in an SQL database which offers of an MSP were
-// used, and keeps what DPs have to tell its users. Its spec is
+// used, keeps what DPs have to tell its users, and what the MSP has confirmed. Its spec is
 // docs/spec/storage.md. It names nobody, so nothing in it is sealed.
 //
 // Times are milliseconds since 1970 in the database.
@@ -99,6 +99,9 @@ func (m *Store) Forget(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := m.forgetConfirmed(ctx, now); err != nil {
+		return err
 	}
 	return m.forgetNotices(ctx, now)
 }
