@@ -68,7 +68,7 @@ type Entry struct {
 	Provider registry.PartyID
 	URI      string
 	Tags     []string
-	Dead     bool // the MSP cannot be reached
+	Dead     bool // the MSP cannot be reached, or has ended its entry
 }
 
 // From takes out of a verified mapping what a choice needs.
@@ -78,8 +78,12 @@ func From(v mapping.Verified, s *registry.Snapshot) Mapping {
 		ID: c.ID, Sequence: c.Sequence, Lineage: c.Lineage, Holder: c.Holder.ID(), DP: c.DP,
 		Evidence: v.Evidence().Oldest, Provisional: v.Found() == mapping.FoundProvisional, Audience: c.Audience,
 	}
+	living := v.Living()
 	for _, e := range c.Entries {
-		m.Entries = append(m.Entries, Entry{Provider: e.Provider, URI: e.URI, Tags: slices.Clone(e.Tags), Dead: !s.Reachable(e.Provider)})
+		ended := !slices.ContainsFunc(living, func(l mapping.Entry) bool { return l.Provider == e.Provider })
+		m.Entries = append(m.Entries, Entry{
+			Provider: e.Provider, URI: e.URI, Tags: slices.Clone(e.Tags), Dead: ended || !s.Reachable(e.Provider),
+		})
 	}
 	return m
 }

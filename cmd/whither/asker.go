@@ -215,7 +215,7 @@ func answerRows(a client.Answer) [][]string {
 		for _, id := range m.At {
 			at = append(at, id.String())
 		}
-		rows = append(rows, []string{address, meaning[a.Outcome], providers(m.Claims()), fmt.Sprint(m.Evidence().Level), strings.Join(at, ", ")})
+		rows = append(rows, []string{address, meaning[a.Outcome], providers(m.Verified), fmt.Sprint(m.Evidence().Level), strings.Join(at, ", ")})
 	}
 	for _, r := range a.Refused {
 		rows = append(rows, []string{address, "refused", r.Reason.Error(), "-", "-"})
@@ -266,7 +266,7 @@ func (c verifyCommand) Run(s *session) error {
 	claims, d := v.Claims(), describe(v)
 	d["verified"], d["registry_version"] = true, snapshot.Version()
 	text := fmt.Sprintf("TRUE: %s can be reached at %s\n  proved %s with evidence of level %d, by key %s\n  signed by the holder, %d MSP(s) and %s; good until %s; registry version %d",
-		display(claims.CSI), providers(claims), v.Evidence().Newest.UTC().Format(time.RFC3339), v.Evidence().Level, claims.Holder.ID(),
+		display(claims.CSI), providers(v), v.Evidence().Newest.UTC().Format(time.RFC3339), v.Evidence().Level, claims.Holder.ID(),
 		len(claims.Entries), claims.DP, v.Until().UTC().Format(time.RFC3339), snapshot.Version())
 	return s.Print(d, text)
 }

@@ -131,7 +131,7 @@ func (f *folder) beside(w client.Wish) (*mapping.Verified, error) {
 		if err != nil || v.Claims().CSI != w.CSI || v.Claims().Holder != w.Key.Public() {
 			continue // a mapping that does not hold any more holds nothing up
 		}
-		for _, e := range v.Claims().Entries {
+		for _, e := range v.Living() {
 			if slices.Contains(w.MSPs, e.Provider) {
 				return nil, fmt.Errorf("you are enrolled at %s already; see whither list, and use whither replace %s", e.Provider, id[:8])
 			}
@@ -228,7 +228,7 @@ func (listCommand) Run(s *session) error {
 			continue
 		}
 		c := v.Claims()
-		rows = append(rows, []string{id, c.CSI.Canonical(), providers(c), fmt.Sprint(c.Sequence), c.Expires.UTC().Format(time.DateOnly)})
+		rows = append(rows, []string{id, c.CSI.Canonical(), providers(v), fmt.Sprint(c.Sequence), c.Expires.UTC().Format(time.DateOnly)})
 		list = append(list, describe(v))
 	}
 	return s.Table(list, rows)
@@ -308,13 +308,18 @@ func (c withdrawCommand) Run(ctx context.Context, s *session) error {
 	return s.Print(map[string]string{"withdrawn": id}, "withdrawn: mapping "+id+"; nobody can verify it after "+v.Until().UTC().Format(time.RFC3339))
 }
 
-// providers names the MSPs of a mapping for people.
-func providers(c mapping.Claims) string {
-	if len(c.Entries) == 0 {
+// providers names the MSPs of a mapping for people, without those that have ended
+// their entries.
+func providers(v mapping.Verified) string {
+	living := v.Living()
+	switch {
+	case len(v.Claims().Entries) == 0:
 		return "nowhere (registered, not to be found)"
+	case len(living) == 0:
+		return "nowhere any more (every MSP has ended its entry)"
 	}
 	var out []string
-	for _, e := range c.Entries {
+	for _, e := range living {
 		text := e.URI
 		if len(e.Tags) > 0 {
 			text += " (" + strings.Join(e.Tags, ", ") + ")"
@@ -328,11 +333,11 @@ func providers(c mapping.Claims) string {
 func describe(v mapping.Verified) map[string]any {
 	c := v.Claims()
 	entries := []map[string]any{}
-	for _, e := range c.Entries {
+	for _, e := range v.Living() {
 		entries = append(entries, map[string]any{"provider": e.Provider, "uri": e.URI, "tags": append([]string{}, e.Tags...)})
 	}
 	return map[string]any{
-		"id": c.ID.String(), "csi": c.CSI.Canonical(), "dp": c.DP, "holder": c.Holder.ID().String(), "entries": entries,
+		"id": c.ID.String(), "csi": c.CSI.Canonical(), "dp": c.DP, "holder": c.Holder.ID().String(), "entries": entries, "ended": len(c.Entries) - len(entries),
 		"sequence": c.Sequence, "level": v.Evidence().Level, "issued": c.Issued.UTC(), "expires": c.Expires.UTC(),
 		"good_until": v.Until().UTC(), "bytes": v.Bundle().Size(),
 	}
