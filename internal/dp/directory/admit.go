@@ -21,9 +21,8 @@ import (
 // ErrResidency: the DP keeps data where the mapping may not be kept.
 var ErrResidency = errors.New("directory: the mapping may not be kept where this DP keeps data")
 
-// ErrUnassigned: a share of evidence is by a prover that is not assigned to
-// this CSI.
-var ErrUnassigned = errors.New("directory: a receipt is by a prover that is not assigned to this CSI")
+// ErrUnassigned: see package docket.
+var ErrUnassigned = docket.ErrUnassigned
 
 // ErrFull: the CSI has as many mappings as it may.
 var ErrFull = errors.New("directory: the CSI has as many mappings as it may; withdraw one")
@@ -365,39 +364,7 @@ func (d *Directory) checkReceipts(k *docket.Docket, p mapping.Proposal, relation
 			return ErrStale
 		}
 	}
-	return checkAssigned(d.Snapshot(), p.Claims(), p.Evidence())
-}
-
-// checkAssigned refuses shares of provers that the claimant chose himself. The
-// provers assigned to a CSI are the first two, and a spare, of those whose
-// operators are nobody else's in the mapping, in the quarter of the evidence.
-func checkAssigned(s *registry.Snapshot, c mapping.Claims, e possession.Assessment) error {
-	for _, v := range e.Vouchers {
-		if !v.Kind.Assigned() {
-			continue
-		}
-		left := 2 + possession.Spares
-		ok := slices.ContainsFunc(possession.Assigned(s, c.CSI, v.Evidence), func(candidate registry.Party) bool {
-			if left == 0 || barred(s, c, candidate.Operator) {
-				return false
-			}
-			left--
-			return candidate.ID == v.Prover
-		})
-		if !ok {
-			return fmt.Errorf("%w: %s", ErrUnassigned, v.Prover)
-		}
-	}
-	return nil
-}
-
-// barred reports whether an operator runs the mapping's DP or one of its MSPs.
-func barred(s *registry.Snapshot, c mapping.Claims, o registry.Operator) bool {
-	is := func(id registry.PartyID) bool {
-		p, ok := s.Party(id)
-		return ok && p.Operator == o
-	}
-	return is(c.DP) || slices.ContainsFunc(c.Entries, func(e mapping.Entry) bool { return is(e.Provider) })
+	return docket.CheckAssigned(d.Snapshot(), p.Claims(), p.Evidence())
 }
 
 // evidenceAge is how old evidence may be when it admits a mapping.

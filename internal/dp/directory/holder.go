@@ -235,7 +235,7 @@ func (d *Directory) tryReprove(ctx context.Context, r mapping.Reproof, statement
 	if a.Oldest.Before(now.Add(-d.evidenceAge())) {
 		return 0, 0, ErrStale
 	}
-	if err := checkAssigned(d.Snapshot(), u.Claims(), a); err != nil {
+	if err := docket.CheckAssigned(d.Snapshot(), u.Claims(), a); err != nil {
 		return 0, 0, err
 	}
 	if err := d.Store.Apply(ctx, k.CSI, k.Raw, w, now); err != nil {
