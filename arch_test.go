@@ -39,7 +39,7 @@ var rules = house{
 			"internal/privacy/pir/ring", "internal/privacy/pir/sample", "internal/privacy/pir/slot",
 		},
 		// 3: roles. They decide, and own the interfaces that they need.
-		{"internal/dp/directory", "internal/dp/docket", "internal/dp/precedence", "internal/dp/retract", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
+		{"internal/dp/directory", "internal/dp/docket", "internal/dp/events", "internal/dp/precedence", "internal/dp/retract", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
 			"client", "client/disclosed", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
@@ -96,6 +96,7 @@ var rules = house{
 		"internal/dp/docket":              "internal/dp/precedence",
 		"internal/dp/directory":           "internal/dp/docket internal/dp/precedence",
 		"internal/dp/retract":             "internal/dp/directory",
+		"internal/dp/events":              "internal/dp/precedence",
 		"internal/dp/federation":          "internal/dp/directory internal/dp/docket internal/dp/precedence",
 		"internal/dp/snapshot":            "internal/dp/directory",
 		"client":                          "client/signin internal/fetch internal/oidc internal/pinned",

@@ -24,6 +24,7 @@ const (
 	PathStandings    = "/v1/standings"    // DP: how a holder's mapping stands
 	PathReproofs     = "/v1/reproofs"     // DP: a holder proves again
 	PathNotices      = "/v1/notices"      // MSP, prover: a DP has something to tell a person
+	PathEvents       = "/v1/events"       // DP: a CSIP pushes a security event token (docs/spec/events.md)
 	PathInbox        = "/v1/inbox"        // MSP: what there is to tell a user
 	PathRegistry     = "/v1/registry"     // every server: GET, the registry file as it stands
 )

@@ -26,6 +26,7 @@ import (
 
 	"whither/disclosure"
 	"whither/internal/dp/directory"
+	"whither/internal/dp/events"
 	"whither/internal/dp/server"
 	"whither/internal/endpoint"
 	"whither/internal/offer"
@@ -36,6 +37,7 @@ import (
 	"whither/problem"
 	"whither/registry"
 	"whither/registry/update"
+	"whither/wire"
 )
 
 // Config is all that a DP depends on.
@@ -62,6 +64,9 @@ type Config struct {
 	// zero: one.
 	Reviewers []key.Public
 	Quorum    int
+	// EventKeys returns the JWK set of an OpenID provider that the registry names;
+	// nil: only parties of the federation are heard on who has a CSI.
+	EventKeys func(ctx context.Context, issuer, kid string) ([]byte, error)
 	// Tick is how often due work is looked for; zero: a minute.
 	Tick time.Duration
 	Now  func() time.Time
@@ -109,7 +114,11 @@ func New(c Config) (*DP, error) {
 	m := newMetrics(c.Registry, c.Now)
 	e := endpoint.Config{Snapshot: c.Registry.Snapshot, Now: c.Now, Log: c.Log, Kind: kindOf, Observe: m.answers.Observe}
 	s := server.New(c.Party, d, c.Registry.Snapshot, c.Now, c.Lookups)
-	return &DP{config: c, directory: d, server: s, teller: t, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, s.Routes(e)), e, c.Tap)}, nil
+	routes := s.Routes(e)
+	routes[wire.PathEvents] = server.Push(e, wire.PathEvents, &events.Receiver{
+		Audience: "https://" + c.Party.String(), Snapshot: c.Registry.Snapshot, Directory: d, Now: c.Now, Keys: c.EventKeys,
+	})
+	return &DP{config: c, directory: d, server: s, teller: t, metrics: m, handler: endpoint.Tapped(endpoint.Mux(e, c.Registry.File, routes), e, c.Tap)}, nil
 }
 
 // kindOf adds to the server's kinds what only the store's engine knows: that it

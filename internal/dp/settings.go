@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"whither/internal/endpoint"
+	"whither/internal/fetch"
 	"whither/internal/keyfile"
 	"whither/internal/offer"
+	"whither/internal/oidc"
 	"whither/internal/party"
 	"whither/internal/sqlstore"
 	"whither/internal/sqlstore/sqldb"
@@ -29,6 +31,10 @@ type Settings struct {
 	Evidence EvidenceSettings `toml:"evidence"`
 
 	Review ReviewSettings `toml:"review"`
+
+	// Web is how OpenID providers are reached that say who has an address; on the
+	// Internet it stays empty.
+	Web fetch.Settings `toml:"web"`
 
 	Limits LimitSettings `toml:"limits"`
 }
@@ -120,6 +126,14 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	if err != nil {
 		return nil, nil, err
 	}
+	web, err := s.Web.Config(dir, o.Now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dp: %s: %w", SettingsFile, err)
+	}
+	providers := oidc.New(oidc.Config{Fetch: fetch.New(web), Now: o.Now, Known: func(issuer string) bool {
+		_, ok := m.Registry.Snapshot().Issuer(issuer)
+		return ok
+	}})
 	store, err := sqlstore.OpenDirectory(ctx, sqlstore.Options{Path: at.Path, URL: at.URL, Keys: rowKeys, Fault: o.Fault})
 	if err != nil {
 		return nil, nil, err
@@ -127,13 +141,16 @@ func Open(ctx context.Context, dir string, s Settings, o Options) (*DP, func() e
 	d, err := New(Config{
 		Party: m.ID, Key: m.Sign, TLS: m.TLS, Offers: [offer.SecretSize]byte(offers), Store: store, Registry: m.Registry,
 		Lookups: s.Limits.lookups(), Live: s.Limits.Mappings, OfferLife: s.Limits.offerLife(),
-		SignatureLife: s.signatureLife(), Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Grace: o.Grace,
+		SignatureLife: s.signatureLife(), Demands: demands, Reviewers: reviewers, Quorum: s.Review.Quorum, Tick: o.Tick, Grace: o.Grace, EventKeys: providers.Keys,
 		Now: o.Now, Log: o.Log, Tap: o.Tap,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return d, store.Close, nil
+	return d, func() error {
+		providers.Close()
+		return store.Close()
+	}, nil
 }
 
 // Run opens a DP from its settings file, listens, and serves until ctx ends.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +114,9 @@ func (o Object) Has(name string) bool {
 	_, ok := o.members[name]
 	return ok
 }
+
+// Names returns the names of o's members, sorted.
+func (o Object) Names() []string { return slices.Sorted(maps.Keys(o.members)) }
 
 // member returns the member of that name if it is a T.
 func member[T any](o Object, name string) (T, error) {

@@ -267,7 +267,7 @@ func TestR17ReprovingIncumbentStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.pass(t, 20)
+	s.pass(t, 10)
 	v = s.standing(t, s.holder, v.Claims().ID).Mapping
 	other := s.holder
 	other.key = newKey(t)

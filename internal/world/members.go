@@ -63,7 +63,7 @@ func (w *World) settings(m *member) party.Settings {
 func (w *World) makeDP(m *member) error { return dp.MakeKeys(w.Path(m.name), m.id, w.config.Now()) }
 
 func (w *World) openDP(ctx context.Context, m *member) (func(context.Context) error, error) {
-	d, closeStore, err := dp.Open(ctx, w.Path(m.name), dp.Settings{Settings: w.settings(m)}, dp.Options{
+	d, closeStore, err := dp.Open(ctx, w.Path(m.name), dp.Settings{Settings: w.settings(m), Web: w.Web()}, dp.Options{
 		Now: w.config.Now, Log: w.log(m.name), Tick: w.config.Tick, Grace: w.config.Grace,
 		Fault: w.config.Fault, Tap: w.tap(m.name),
 	})

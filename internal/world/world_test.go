@@ -139,6 +139,16 @@ func (s *scene) person(t *testing.T, p world.Person, msp string, k key.Private) 
 	}
 }
 
+// snapshot returns the registry as it stands.
+func (s *scene) snapshot(t *testing.T) *registry.Snapshot {
+	t.Helper()
+	source, err := update.OpenFiles(s.RegistryPath(), s.RootPath(), s.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source.Snapshot()
+}
+
 // client returns a client that works from the registry as it stands.
 func (s *scene) client(t *testing.T) *client.Client {
 	t.Helper()

@@ -1,8 +1,8 @@
 // Package server is a DP's HTTP face: paths, who may ask, and one table from
 // errors to problem documents. It decides nothing about mappings.
 //
-// No handler here sees an *http.Request or an address: package endpoint hands
-// over decoded messages. A lookup in clear is taken only from the back-end of
+// No handler here but [Push] sees an *http.Request, and none an address: package
+// endpoint hands over decoded messages. A lookup in clear is taken only from the back-end of
 // an MSP of another operator, which asks for users that it does not name;
 // anything else would show both who asks and about whom, and is refused (R14).
 package server
