@@ -74,7 +74,7 @@ func (f *federation) enrolBySignIn(t *testing.T, handle, msp, as string) (string
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := program(ctx, "--dir", dir, "enrol", handle, "--msp", msp)
-	var out strings.Builder
+	var out, said strings.Builder // each is one goroutine's
 	cmd.Stdout = &out
 	errOut, err := cmd.StderrPipe()
 	if err != nil {
@@ -89,7 +89,7 @@ func (f *federation) enrolBySignIn(t *testing.T, handle, msp, as string) (string
 		t.Fatal("the desk does not say the password")
 	}
 	for lines := bufio.NewScanner(errOut); lines.Scan(); {
-		out.WriteString(lines.Text() + "\n")
+		said.WriteString(lines.Text() + "\n")
 		if strings.HasPrefix(lines.Text(), "https://") {
 			if last := b.signIn(lines.Text(), as, password[1]); !strings.Contains(last, "close this window") {
 				t.Errorf("the last page says: %s", last)
@@ -97,7 +97,7 @@ func (f *federation) enrolBySignIn(t *testing.T, handle, msp, as string) (string
 		}
 	}
 	_ = cmd.Wait()
-	return out.String(), cmd.ProcessState.ExitCode()
+	return said.String() + out.String(), cmd.ProcessState.ExitCode()
 }
 
 // TestR08HandleBySignIn enrols a handle, the third kind of CSI, as a person
