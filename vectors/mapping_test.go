@@ -139,6 +139,7 @@ func composeMapping(t *testing.T) map[string][]byte {
 		files[name] = encode(t, f)
 	}
 	files["withdrawals.json"] = encode(t, composeWithdrawals(t))
+	files["ends.json"] = encode(t, composeEnds(t))
 	files["answers.json"] = encode(t, composeAnswers(t))
 	b := newMaker(t).draft(mspName).bundle()
 	files["annotated.txt"] = annotate(t, b)
