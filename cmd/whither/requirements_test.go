@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"whither/client"
+	"whither/client/disclosed"
 	"whither/client/offline"
 	"whither/csi"
+	"whither/disclosure"
 	"whither/internal/cose"
 	"whither/internal/person"
 	"whither/internal/pinned"
@@ -372,6 +374,56 @@ func TestR10NotAskedIsSaid(t *testing.T) {
 	out, _ := f.run(t, filepath.Join(f.dir, "people", asker), 0, "lookup", nobody, "--federation", "selected", "--at", "dp-2.example")
 	if !strings.Contains(out, "not answered by dp-2.example: not-asked") {
 		t.Errorf("lookup says %s", out)
+	}
+}
+
+// TestR11BehaviourEqualsDisclosure: the DP shows the document that the registry
+// names; what it answers fits; another document, and an answer that does not fit,
+// are refused.
+func TestR11BehaviourEqualsDisclosure(t *testing.T) {
+	f := start(t)
+	snapshot, dp, msp := f.snapshot(t), id(t, world.DP), f.as(t, world.MSPA)
+	reader := disclosed.New(snapshot, time.Now)
+	defer reader.Close()
+	d, err := reader.Of(t.Context(), dp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := disclosure.Offered{CSI: parse(t, address), Answer: dpOffer(t, msp, address, mallory(t).Public()), Now: time.Now()}
+	r := wire.LookupRequest{CSIs: []csi.Clear{{ID: parse(t, address)}}, Format: wire.FormatVerbose}
+	q := disclosure.Asked{Request: r}
+	if err := msp.Call(t.Context(), dp, wire.PathLookups, "", r, &q.Answer); err != nil {
+		t.Fatal(err)
+	}
+	m := disclosure.Admitted{Mapping: f.found(t), Snapshot: snapshot(), Now: time.Now()}
+	for name, a := range map[string]disclosure.Answer{"offer": {Offer: &o}, "look-up": {Lookup: &q}, "mapping": {Admitted: &m}} {
+		if err := reader.Check(t.Context(), dp, a); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(q.Answer.Asked) != 1 || d.Lookups.Default != wire.FederationNone {
+		t.Errorf("the default is %q, and %d DPs were asked", d.Lookups.Default, len(q.Answer.Asked))
+	}
+	for len(r.CSIs) <= d.Limits.CSIs {
+		r.CSIs = append(r.CSIs, r.CSIs[0])
+	}
+	wantKind(t, msp.Call(t.Context(), dp, wire.PathLookups, "", r, &wire.LookupAnswer{}), problem.Malformed)
+	lie := o
+	lie.Answer.Residency = []string{"DE"}
+	if err := reader.Check(t.Context(), dp, disclosure.Answer{Offer: &lie}); !errors.Is(err, disclosure.ErrContradicts) {
+		t.Errorf("an answer that contradicts: %v", err)
+	}
+	document, err := msp.Get(t.Context(), dp, disclosure.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := snapshot().Party(dp)
+	other := bytes.Replace(document, []byte(`"CH"`), []byte(`"DE"`), 1)
+	if _, err := disclosure.Of(p, other); !errors.Is(err, disclosure.ErrDigest) {
+		t.Errorf("a document that is not the one of the registry: %v", err)
+	}
+	if out, _ := f.run(t, f.dir, 0, "doctor", "--target", p.Self.Endpoint, "--registry", filepath.Join(f.dir, "registry", "registry.set"), "--root", f.root()); !strings.Contains(out, "disclosure") {
+		t.Errorf("doctor says %s", out)
 	}
 }
 

@@ -110,7 +110,14 @@ func (w *town) apply(name string, role registry.Role, operatorName string) {
 	w.t.Helper()
 	operator, err := registry.ParseOperator(operatorName)
 	w.must(err)
-	out, err := publish.Apply(w.path(name), worldtest.Party(w.t, name+".example"), operator, role, w.endpoint, []string{"CH"}, nil, w.now.Add(-time.Minute))
+	var digest []byte
+	if role == registry.RoleDP {
+		s, err := dp.ReadSettings(w.path(name, dp.SettingsFile))
+		w.must(err)
+		_, digest, err = s.Disclose([]string{"CH"})
+		w.must(err)
+	}
+	out, err := publish.Apply(w.path(name), worldtest.Party(w.t, name+".example"), operator, role, w.endpoint, []string{"CH"}, digest, w.now.Add(-time.Minute))
 	w.must(err)
 	w.must(os.RemoveAll(w.path("federation", publish.MembersFolder, name)))
 	w.must(os.Rename(out, w.path("federation", publish.MembersFolder, name)))
@@ -386,6 +393,14 @@ func (w *town) target(target string) doctor.Report {
 	r, err := doctor.Target(w.t.Context(), target, w.path("federation", publish.RegistryFile), w.path("federation", publish.RootFile), w.now)
 	w.must(err)
 	return r
+}
+
+// TestR11TargetBehavesOtherwise: a setting was changed after the application.
+func TestR11TargetBehavesOtherwise(t *testing.T) {
+	w := newTown(t)
+	w.below("\nsignature_days = 3\n", "dp", "dp.toml")
+	w.serve()
+	expect(t, w.target(w.endpoint), "disclosure: wrong")
 }
 
 func TestTarget(t *testing.T) {

@@ -12,9 +12,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
+	"whither/client/disclosed"
+	"whither/disclosure"
 	"whither/internal/pinned"
 	"whither/registry"
 	"whither/wire"
@@ -146,7 +149,31 @@ func Target(ctx context.Context, target, registryFile, rootFile string, now time
 		r.ok("endpoint", "as the registry lists it")
 	}
 	r.header(ctx, reg, p, target, now)
+	if p.Has(registry.RoleDP) && p.Self.Endpoint == target {
+		r.disclosure(ctx, reg, p, now)
+	}
 	return r, nil
+}
+
+// disclosure compares what a DP says of itself with what the registry names.
+func (r *Report) disclosure(ctx context.Context, reg *registry.Snapshot, p registry.Party, now time.Time) {
+	const check = "disclosure"
+	const mend = "have whither-dp disclosure apply make an application, and the federation admit it"
+	ctx, cancel := context.WithTimeout(ctx, network)
+	defer cancel()
+	reader := disclosed.New(func() *registry.Snapshot { return reg }, func() time.Time { return now })
+	defer reader.Close()
+	d, err := reader.Of(ctx, p.ID)
+	switch {
+	case errors.Is(err, pinned.ErrSplitView), errors.Is(err, pinned.ErrStamp): // found already
+	case errors.Is(err, disclosure.ErrAbsent):
+		r.warn(check, mend, "the registry does not name what the DP discloses")
+	case err != nil:
+		r.wrong(check, mend, "%v", err)
+	default:
+		r.ok(check, "as the registry names it; it keeps data in %s, and a signature is good for %s",
+			strings.Join(d.Residency, " "), span(time.Duration(d.Retention.Signature)*time.Second))
+	}
 }
 
 // header compares the registry and the clock that a server works with.
