@@ -42,7 +42,7 @@ var rules = house{
 		{"internal/dp/directory", "internal/dp/docket", "internal/dp/events", "internal/dp/precedence", "internal/dp/retract", "internal/dp/federation", "internal/dp/snapshot", "internal/limit"},
 		// 4: edges: HTTP, SMTP, SIP, SQL, HTML, files.
 		{
-			"client", "client/disclosed", "client/offline", "client/choice", "client/contacts", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
+			"client", "client/disclosed", "client/offline", "client/choice", "client/contacts", "client/sighting", "client/signin", "cosigner", "issuer", "relay", "registry/repository", "registry/update", "csi/national",
 			"internal/certfetch", "internal/fetch", "internal/oidc", "internal/pinned", "internal/endpoint", "internal/completion", "internal/console", "internal/keyfile", "internal/pgserver", "internal/camara", "internal/party", "internal/publish", "internal/revocation", "internal/sipin", "internal/sipin/rtp", "internal/sipin/syntax", "internal/smtpout", "internal/observer", "internal/observer/resolver", "internal/dp/server", "internal/dp/console",
 			"internal/prover", "internal/prover/bycode", "internal/prover/bymail", "internal/prover/byopenid", "internal/prover/bysip", "internal/prover/bysmime", "internal/prover/bystir", "internal/prover/drain",
 			"internal/sqlstore", "internal/sqlstore/bare", "internal/sqlstore/sealed", "internal/sqlstore/sqldb", "internal/sqlstore/vault",
@@ -99,9 +99,10 @@ var rules = house{
 		"internal/dp/events":              "internal/dp/precedence",
 		"internal/dp/federation":          "internal/dp/directory internal/dp/docket internal/dp/precedence",
 		"internal/dp/snapshot":            "internal/dp/directory",
-		"client":                          "client/signin internal/fetch internal/oidc internal/pinned",
+		"client":                          "client/sighting client/signin internal/fetch internal/oidc internal/pinned",
 		"client/contacts":                 "csi/national",
 		"client/disclosed":                "internal/pinned",
+		"client/sighting":                 "internal/pinned",
 		"client/signin":                   "internal/oidc",
 		"cosigner":                        "internal/endpoint internal/pinned",
 		"issuer":                          "internal/endpoint internal/pinned",

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"time"
 
+	"whither/client/sighting"
 	"whither/csi"
 	"whither/internal/fetch"
 	"whither/internal/oidc"
@@ -35,7 +36,7 @@ import (
 
 // Errors.
 var (
-	ErrAnswer  = errors.New("client: the answer does not fit the question; keep it and tell the federation")
+	ErrAnswer  = sighting.ErrAnswer
 	ErrProvers = errors.New("client: the DP offers too few provers that are independent of the MSP")
 	ErrKinds   = errors.New("client: the DP counts no kind of evidence that this client can give")
 	ErrHeld    = errors.New("client: the mapping is held")

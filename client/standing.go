@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"whither/csi"
 	"whither/key"
 	"whither/mapping"
 	"whither/possession"
@@ -80,13 +79,6 @@ func (c *Client) Standing(ctx context.Context, dp registry.PartyID, id mapping.I
 		return Standing{}, fmt.Errorf("%w: another mapping than the one asked for", ErrAnswer)
 	}
 	return s, nil
-}
-
-// Notices asks an MSP what DPs had it tell the user whom token signs in.
-func (c *Client) Notices(ctx context.Context, msp registry.PartyID, token string, id csi.ID) ([]wire.Notice, error) {
-	var a wire.InboxAnswer
-	err := c.parties.Call(ctx, msp, wire.PathInbox, token, wire.InboxRequest{CSI: csi.Clear{ID: id}}, &a)
-	return a.Notices, err
 }
 
 // Reproof is what a holder showed when she proved again. It is hers to keep.
