@@ -55,7 +55,7 @@ func TestR04Controls(t *testing.T) {
 // TestR04Coalitions: what each coalition achieves is what the trust rule concedes
 // to it, no more and no less; and docs/trust.md says so.
 func TestR04Coalitions(t *testing.T) {
-	trial := attack.Trial{Stage: newStage(t), Whole: os.Getenv("WHITHER_LONG") == "1"}
+	trial := attack.Trial{Stage: newStage(t)}
 	all := cast.Coalitions()
 	if raced {
 		all = slices.DeleteFunc(all, func(s cast.Set) bool { return s.Len() > 1 })
@@ -79,6 +79,33 @@ func TestR04Coalitions(t *testing.T) {
 	}
 	if !raced {
 		document(t, r.table())
+	}
+}
+
+// TestR04Remembered: what a trial remembers is what it finds when it tries again, for
+// each party alone, and with WHITHER_LONG=1 for every two. By which check an attack is
+// refused can differ: claims count at the DP.
+func TestR04Remembered(t *testing.T) {
+	size := 1
+	if os.Getenv("WHITHER_LONG") == "1" {
+		size = 2
+	}
+	coalitions := slices.DeleteFunc(cast.Coalitions(), func(s cast.Set) bool { return s.Len() > size })
+	s := newStage(t)
+	remembered, err := run(&attack.Trial{Stage: s}, coalitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := run(&attack.Trial{Stage: s, Whole: true}, coalitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range remembered.strategies {
+		for j, owned := range coalitions {
+			if was, is := remembered.outcomes[i][j].Done, again.outcomes[i][j].Done; was != is {
+				t.Errorf("%s, with %s: remembered %t, tried again %t", s, owned, was, is)
+			}
+		}
 	}
 }
 
