@@ -76,7 +76,7 @@ func (f *Folder) statusOf(ctx context.Context, c *client.Client, id string) (Sta
 		return out, f.End(id)
 	case err != nil:
 		out.Problem = err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // it is said beside the others
 	}
 	out.State, out.Until, out.Prove, out.Claims = s.State, s.Until, s.Prove, s.Claims
 	if !s.Mapping.IsZero() {
@@ -105,7 +105,7 @@ func (f *Folder) statusOfClaim(ctx context.Context, c *client.Client, one Claim)
 		out.State = wire.StateEnded
 	case err != nil:
 		out.Problem = err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // it is said beside the others
 	default:
 		out.State, out.Until, out.Claims = s.State, s.Until, s.Claims
 	}
@@ -163,8 +163,10 @@ func (f *Folder) Where(ctx context.Context, c *client.Client, msp registry.Party
 				whose = "another device of yours"
 			}
 			at := "nowhere (registered, not to be found)"
-			if len(claims.Entries) > 0 {
-				at = claims.Entries[0].URI
+			if living := m.Living(); len(living) > 0 {
+				at = living[0].URI
+			} else if len(claims.Entries) > 0 {
+				at = "nowhere any more (every MSP has ended its entry)"
 			}
 			for _, dp := range m.At {
 				out = append(out, Found{CSI: claims.CSI.Canonical(), ID: claims.ID.String(), DP: dp.String(), At: at, Whose: whose})
