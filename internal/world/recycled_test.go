@@ -22,7 +22,7 @@ import (
 	"whither/wire"
 )
 
-// told is a carrier's word on bob's number, and when it was true.
+// announce is a carrier's word on bob's number, and when it was true.
 func (s *scene) announce(t *testing.T, carrier, typ string, at time.Time) []byte {
 	t.Helper()
 	keys, err := party.Load(s.Path(carrier))
@@ -51,7 +51,7 @@ func (s *scene) push(t *testing.T, contentType string, raw []byte) (int, string)
 		t.Fatal("no DP")
 	}
 	h := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, //nolint:gosec // who answers is another test's subject
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, // who answers is another test's subject
 	}}
 	defer h.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, dp.Self.Endpoint+wire.PathEvents, bytes.NewReader(raw))
