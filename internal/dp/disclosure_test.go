@@ -1,11 +1,13 @@
 package dp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -22,6 +24,7 @@ import (
 	"whither/internal/dp"
 	"whither/internal/keyfile"
 	"whither/internal/pinned"
+	"whither/internal/publish"
 	"whither/internal/world/worldtest"
 	"whither/mapping"
 	"whither/possession"
@@ -495,5 +498,61 @@ func TestR11LaxerDoesNotStart(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "evidence.levels") {
 			t.Error(err)
 		}
+	}
+}
+
+// TestR11ReapplyCarriesTheDigest: after a change of a setting the application has
+// the digest of what the DP will serve.
+func TestR11ReapplyCarriesTheDigest(t *testing.T) {
+	dir, f := folder(t)
+	path := filepath.Join(dir, dp.SettingsFile)
+	if err := os.WriteFile(path, []byte("party = \"dp.example\"\nsignature_days = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	document, err := dp.Document(t.Context(), path, f.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := disclosure.Parse(document)
+	if err != nil || d.Retention.Signature != 3*24*3600 {
+		t.Errorf("%+v, %v", d.Retention, err)
+	}
+	application, err := dp.Reapply(t.Context(), path, f.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(filepath.Join(application, publish.SelfFile))
+	digest := disclosure.Digest(document)
+	if err != nil || !bytes.Contains(self, digest[:]) {
+		t.Errorf("self record of %d bytes without the digest, %v", len(self), err)
+	}
+}
+
+// TestDocumentIsKeptByItsDigest: a DP is asked once, until the registry names
+// another document; what it had before does not count then.
+func TestDocumentIsKeptByItsDigest(t *testing.T) {
+	_, digest, err := settings.Disclose([]string{"CH"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, func(_ *dp.Settings, f *worldtest.Federation) { f.Selfs[worldtest.DP].Disclosure = digest })
+	reader := disclosed.New(func() *registry.Snapshot { return s.snapshot }, s.now)
+	defer reader.Close()
+	if _, err := reader.Of(t.Context(), s.dp()); err != nil {
+		t.Fatal(err)
+	}
+	next := func(endpoint string, digest []byte) {
+		self := s.Selfs[worldtest.DP]
+		self.Endpoint, self.Disclosure = endpoint, digest
+		s.Record.Version++
+		s.snapshot = s.Snapshot()
+	}
+	next("https://127.0.0.1:1", digest)
+	if _, err := reader.Of(t.Context(), s.dp()); err != nil {
+		t.Errorf("asked again: %v", err)
+	}
+	next("https://127.0.0.1:1", bytes.Repeat([]byte{1}, 32))
+	if _, err := reader.Of(t.Context(), s.dp()); !errors.Is(err, pinned.ErrUnreachable) {
+		t.Errorf("not asked for another document: %v", err)
 	}
 }
