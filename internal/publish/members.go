@@ -34,7 +34,7 @@ func Admit(dir, application string, now time.Time) (registry.PartyID, error) {
 	if err != nil {
 		return id, fmt.Errorf("publish: %w", err)
 	}
-	member := filepath.Join(dir, MembersFolder, g.ID)
+	member := filepath.Join(dir, MembersFolder, id.String())
 	var before Grant
 	switch err := readTOML(filepath.Join(member, GrantFile), &before); {
 	case err == nil:

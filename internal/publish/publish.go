@@ -420,7 +420,7 @@ func write(path string, b []byte) error {
 		return fmt.Errorf("publish: %w", err)
 	}
 	fresh := path + ".new"
-	if err := os.WriteFile(fresh, b, 0o600); err != nil {
+	if err := os.WriteFile(fresh, b, 0o600); err != nil { //nolint:gosec // the operator's own folder, below it names of parties that were parsed
 		return fmt.Errorf("publish: %w", err)
 	}
 	if err := os.Rename(fresh, path); err != nil {

@@ -334,7 +334,7 @@ func (w *walk) assemble() (*registry.Snapshot, error) {
 		return nil, err
 	}
 	t := w.trusted
-	r.Version = uint64(t.Snapshot.Signed.Version) //nolint:gosec // versions are above zero
+	r.Version = uint64(t.Snapshot.Signed.Version)
 	r.Expires = slices.MinFunc([]time.Time{
 		t.Root.Signed.Expires, t.Timestamp.Signed.Expires, t.Snapshot.Signed.Expires,
 		t.Targets[metadata.TARGETS].Signed.Expires, t.Targets[RoleSelves].Signed.Expires,

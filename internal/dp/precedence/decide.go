@@ -143,28 +143,50 @@ type rule struct {
 // table is the order in which rows are looked at; the first that applies counts.
 func table() []rule {
 	return []rule{
-		{RowSuccessor, "the same lineage: the next sequence of its mapping",
-			func(f facts) bool { return f.relation == Successor }, Accept, "accept; it expires by its evidence", 0},
-		{RowMember, "the same lineage: a key of it, or one that it has joined or handed over to",
-			func(f facts) bool { return f.relation == Member }, Accept, "accept into the lineage", 0},
-		{RowStale, "evidence older than fresh evidence may be",
-			func(f facts) bool { return f.stale }, Refuse, "refuse: prove again", 0},
-		{RowBarred, "a believed event of the CSIP is newer than the newcomer's evidence",
-			func(f facts) bool { return f.barred }, Refuse, "refuse: prove again", 0},
-		{RowFirst, "no lineage lives",
-			func(f facts) bool { return f.known == 0 }, Accept, "accept as first; provisional until every DP has answered", 0},
-		{RowEvent, "a believed event says that the CSI changed hands after the incumbents' evidence, and the newcomer's is later",
-			func(f facts) bool { return f.ended > 0 && f.rivals == 0 }, Accept, "accept at once; the incumbents have ended", 0},
-		{RowEnded, "every lineage was withdrawn, has expired or has ended",
-			func(f facts) bool { return f.rivals == 0 }, Accept, "accept", 0},
-		{RowWeaker, "weaker evidence than an incumbent's",
-			func(f facts) bool { return !f.stricter && !f.equal }, Refuse, "refuse, and name the level that is needed; on appeal, review", 0},
-		{RowTooMany, "as many claims of this key by this kind of evidence as are heard, and none of them weaker or before an event",
-			func(f facts) bool { return f.tooMany }, Refuse, "refuse: too many claims", 0},
-		{RowStricter, "stricter evidence than every incumbent's",
-			func(f facts) bool { return f.stricter }, Hold, "hold; a re-proof at the newcomer's level stops it, silence accepts", HoldStricter},
-		{RowEqual, "evidence as strong as the strongest incumbent's",
-			func(f facts) bool { return f.equal }, Hold, "hold; a re-proof at the newcomer's level stops it, silence accepts", HoldEqual},
+		{
+			RowSuccessor, "the same lineage: the next sequence of its mapping",
+			func(f facts) bool { return f.relation == Successor }, Accept, "accept; it expires by its evidence", 0,
+		},
+		{
+			RowMember, "the same lineage: a key of it, or one that it has joined or handed over to",
+			func(f facts) bool { return f.relation == Member }, Accept, "accept into the lineage", 0,
+		},
+		{
+			RowStale, "evidence older than fresh evidence may be",
+			func(f facts) bool { return f.stale }, Refuse, "refuse: prove again", 0,
+		},
+		{
+			RowBarred, "a believed event of the CSIP is newer than the newcomer's evidence",
+			func(f facts) bool { return f.barred }, Refuse, "refuse: prove again", 0,
+		},
+		{
+			RowFirst, "no lineage lives",
+			func(f facts) bool { return f.known == 0 }, Accept, "accept as first; provisional until every DP has answered", 0,
+		},
+		{
+			RowEvent, "a believed event says that the CSI changed hands after the incumbents' evidence, and the newcomer's is later",
+			func(f facts) bool { return f.ended > 0 && f.rivals == 0 }, Accept, "accept at once; the incumbents have ended", 0,
+		},
+		{
+			RowEnded, "every lineage was withdrawn, has expired or has ended",
+			func(f facts) bool { return f.rivals == 0 }, Accept, "accept", 0,
+		},
+		{
+			RowWeaker, "weaker evidence than an incumbent's",
+			func(f facts) bool { return !f.stricter && !f.equal }, Refuse, "refuse, and name the level that is needed; on appeal, review", 0,
+		},
+		{
+			RowTooMany, "as many claims of this key by this kind of evidence as are heard, and none of them weaker or before an event",
+			func(f facts) bool { return f.tooMany }, Refuse, "refuse: too many claims", 0,
+		},
+		{
+			RowStricter, "stricter evidence than every incumbent's",
+			func(f facts) bool { return f.stricter }, Hold, "hold; a re-proof at the newcomer's level stops it, silence accepts", HoldStricter,
+		},
+		{
+			RowEqual, "evidence as strong as the strongest incumbent's",
+			func(f facts) bool { return f.equal }, Hold, "hold; a re-proof at the newcomer's level stops it, silence accepts", HoldEqual,
+		},
 	}
 }
 
