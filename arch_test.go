@@ -51,7 +51,7 @@ var rules = house{
 		},
 		// 5: whole roles put together.
 		{
-			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/person/terminal", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/storetest", "internal/storetest/offers", "internal/storetest/pgtest",
+			"internal/dp", "internal/msp", "internal/observer/daemon", "internal/prover/daemon", "internal/doctor", "internal/demo", "internal/person", "internal/person/terminal", "internal/world", "internal/world/around", "internal/world/attack", "internal/world/attack/cast", "internal/world/attack/forge", "internal/world/attack/stage", "internal/world/desk", "internal/world/idp", "internal/world/mailca", "internal/world/mailnet", "internal/world/phonenet", "internal/world/worldtest", "internal/vectortest", "internal/storetest", "internal/storetest/offers", "internal/storetest/pgtest",
 			"internal/monitor", "internal/simulate", "internal/bench", "internal/bench/cast", "internal/bench/every", "internal/bench/lifecycle", "internal/bench/private",
 		},
 		// 6: flags, files, signals.
@@ -173,7 +173,7 @@ var rules = house{
 		"flag":                                {"cmd/... internal/command", "flags are read in commands"},
 		"os/signal":                           {"cmd/... internal/command", "signals are caught in commands"},
 		"os/exec":                             {"internal/bench/lifecycle internal/pgserver internal/storetest", "production code starts no processes, see docs/adr/0030"},
-		"testing/...":                         {"internal/storetest/... internal/world/worldtest", "no testing in production code"},
+		"testing/...":                         {"internal/storetest/... internal/vectortest internal/world/worldtest", "no testing in production code"},
 		"math/rand":                           {"", "use crypto/rand"},
 		"math/rand/v2":                        {"internal/world internal/world/worldtest internal/simulate internal/limit", "use crypto/rand; here it is not for secrets"},
 		"log":                                 {"internal/endpoint", "use log/slog, handed in; http.Server wants one of the other kind"},

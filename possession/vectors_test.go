@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"whither/csi"
+	"whither/internal/vectortest"
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/possession"
@@ -363,50 +363,12 @@ func annotate(t testing.TB, s *scene) []byte {
 
 // TestVectorsAreCurrent composes every file again and compares; with -update it
 // writes them.
-func TestVectorsAreCurrent(t *testing.T) {
-	files := compose(t)
-	if *rewrite {
-		if err := os.RemoveAll(filepath.Join(vectorDir, "registry")); err != nil {
-			t.Fatal(err)
-		}
-		for name, b := range files {
-			p := filepath.Join(vectorDir, name)
-			if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(p, b, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if got, err := os.ReadFile(filepath.Join(vectorDir, name)); err != nil || !bytes.Equal(got, files[name]) {
-			t.Errorf("%s differs from what is composed (%v): look, then run go test ./possession -update", name, err)
-		}
-	}
-	err := fs.WalkDir(os.DirFS(vectorDir), ".", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && p != "README.md" && files[p] == nil {
-			t.Errorf("%s: nobody makes this file", p)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestVectorsAreCurrent(t *testing.T) { vectortest.Whole(t, vectorDir, compose(t), *rewrite) }
 
 // readVectors reads a file as another implementation would.
 func readVectors(t *testing.T, name string, into any) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorDir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
+	vectortest.Read(t, filepath.Join(vectorDir, name), into)
 }
 
 func unhex(t testing.TB, s string) []byte {

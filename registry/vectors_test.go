@@ -3,10 +3,8 @@ package registry_test
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 
 	"whither/internal/canon"
 	"whither/internal/cose"
+	"whither/internal/vectortest"
 	"whither/internal/world/worldtest"
 	"whither/key"
 	"whither/registry"
@@ -163,50 +162,21 @@ func composeVectors(t *testing.T) map[string][]byte {
 		accept.Vectors = append(accept.Vectors, v)
 	}
 	return map[string][]byte{
-		"accept.json": indent(t, accept), "reject.json": indent(t, reject),
+		"accept.json": vectortest.JSON(t, accept), "reject.json": vectortest.JSON(t, reject),
 	}
-}
-
-func indent(t *testing.T, v any) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 // TestVectorsAreCurrent composes every file again and compares; with -update it
 // writes them.
 func TestVectorsAreCurrent(t *testing.T) {
-	for name, want := range composeVectors(t) {
-		path := filepath.Join(vectorDir, name)
-		if *rewrite {
-			if err := os.WriteFile(path, want, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := os.ReadFile(path)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s differs: run go test ./registry -update (%v)", path, err)
-		}
-	}
+	vectortest.Whole(t, vectorDir, composeVectors(t), *rewrite)
 }
 
 func readVectors(t *testing.T, name string) []vector {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorDir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var f vectorFile
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil || f.Version != 1 || len(f.Vectors) == 0 {
-		t.Fatalf("%s: version %d with %d vectors: %v", name, f.Version, len(f.Vectors), err)
+	if vectortest.Read(t, filepath.Join(vectorDir, name), &f); f.Version != 1 || len(f.Vectors) == 0 {
+		t.Fatalf("%s: version %d with %d vectors", name, f.Version, len(f.Vectors))
 	}
 	return f.Vectors
 }

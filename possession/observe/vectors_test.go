@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"whither/internal/vectortest"
 	"whither/possession/observe"
 	"whither/registry"
 )
@@ -201,51 +201,12 @@ func compose(t *testing.T) map[string][]byte {
 
 // TestVectorsAreCurrent composes every file again and compares; with -update it
 // writes them.
-func TestVectorsAreCurrent(t *testing.T) {
-	files := compose(t)
-	if *rewrite {
-		if err := os.RemoveAll(filepath.Join(vectorDir, "registry")); err != nil {
-			t.Fatal(err)
-		}
-		for name, b := range files {
-			p := filepath.Join(vectorDir, name)
-			if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(p, b, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if got, err := os.ReadFile(filepath.Join(vectorDir, name)); err != nil || !bytes.Equal(got, files[name]) {
-			t.Errorf("%s differs from what is composed (%v): look, then run go test ./possession/observe -update", name, err)
-		}
-	}
-	err := fs.WalkDir(os.DirFS(vectorDir), ".", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && p != "README.md" && files[p] == nil {
-			t.Errorf("%s: nobody makes this file", p)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestVectorsAreCurrent(t *testing.T) { vectortest.Whole(t, vectorDir, compose(t), *rewrite) }
 
 func readVectors(t testing.TB, name string) []vector {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorDir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var f vectorFile
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Version != 1 || len(f.Vectors) == 0 {
+	if vectortest.Read(t, filepath.Join(vectorDir, name), &f); f.Version != 1 || len(f.Vectors) == 0 {
 		t.Fatalf("%s: version %d with %d vectors", name, f.Version, len(f.Vectors))
 	}
 	return f.Vectors

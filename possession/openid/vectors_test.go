@@ -1,12 +1,9 @@
 package openid_test
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"whither/internal/vectortest"
 	"whither/possession/openid"
 )
 
@@ -87,44 +85,19 @@ func composeVectors(t *testing.T) []byte {
 		}
 		vectors = append(vectors, v)
 	}
-	b, err := json.MarshalIndent(vectors, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(b, '\n')
+	return vectortest.JSON(t, vectors)
 }
 
 // TestVectorsAreCurrent composes every vector again and compares it with the
 // file; with -update it writes it.
 func TestVectorsAreCurrent(t *testing.T) {
-	want, path := composeVectors(t), filepath.Join(vectorDir, "vectors.json")
-	if *update {
-		if err := os.WriteFile(path, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the test composes; run it with -update", path)
-	}
+	vectortest.Current(t, vectorDir, map[string][]byte{"vectors.json": composeVectors(t)}, *update)
 }
 
 func readVectors(t testing.TB) []vector {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorDir, "vectors.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var vectors []vector
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&vectors); err != nil {
-		t.Fatal(err)
-	}
-	if len(vectors) == 0 {
+	if vectortest.Read(t, filepath.Join(vectorDir, "vectors.json"), &vectors); len(vectors) == 0 {
 		t.Fatal("no vectors")
 	}
 	return vectors

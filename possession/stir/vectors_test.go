@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"whither/internal/vectortest"
 	"whither/key"
 	"whither/possession/stir"
 	"whither/possession/stir/chain"
@@ -221,34 +221,14 @@ func (v *vectors) nameTrust(t testing.TB, tv trustVector) string {
 }
 
 func TestVectorsAreCurrent(t *testing.T) {
-	want, err := json.MarshalIndent(composeVectors(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *update {
-		if err := os.WriteFile(vectorFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(vectorFile); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the test composes; run it with -update: %v", vectorFile, err)
-	}
+	dir, name := filepath.Split(vectorFile)
+	vectortest.Current(t, dir, map[string][]byte{name: vectortest.JSON(t, composeVectors(t))}, *update)
 }
 
 func readVectors(t testing.TB) vectors {
 	t.Helper()
-	b, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v vectors
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	if len(v.Cases) == 0 || len(v.Trusts) == 0 || len(v.Certificates) == 0 {
+	if vectortest.Read(t, vectorFile, &v); len(v.Cases) == 0 || len(v.Trusts) == 0 || len(v.Certificates) == 0 {
 		t.Fatal("no vectors")
 	}
 	return v

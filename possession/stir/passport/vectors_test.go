@@ -1,15 +1,14 @@
 package passport_test
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"whither/internal/vectortest"
 	"whither/possession/stir/passport"
 	"whither/possession/stir/stirtest"
 )
@@ -170,36 +169,14 @@ func composeVectors(t *testing.T) vectors {
 }
 
 func TestVectorsAreCurrent(t *testing.T) {
-	var want bytes.Buffer
-	e := json.NewEncoder(&want)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(composeVectors(t)); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(vectorFile, want.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(vectorFile); err != nil || !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%s is not what the test composes; run it with -update: %v", vectorFile, err)
-	}
+	dir, name := filepath.Split(vectorFile)
+	vectortest.Current(t, dir, map[string][]byte{name: vectortest.JSON(t, composeVectors(t))}, *update)
 }
 
 func readVectors(t testing.TB) vectors {
 	t.Helper()
-	b, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v vectors
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	if len(v.Tokens) == 0 {
+	if vectortest.Read(t, vectorFile, &v); len(v.Tokens) == 0 {
 		t.Fatal("no vectors")
 	}
 	return v

@@ -1,17 +1,16 @@
 package tnauth_test
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"flag"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"whither/internal/vectortest"
 	"whither/possession/stir/tnauth"
 )
 
@@ -149,34 +148,14 @@ func composeVectors(t *testing.T) vectors {
 
 // TestVectorsAreCurrent composes the vectors again; with -update it writes them.
 func TestVectorsAreCurrent(t *testing.T) {
-	want, err := json.MarshalIndent(composeVectors(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *update {
-		if err := os.WriteFile(vectorFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(vectorFile); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the test composes; run it with -update: %v", vectorFile, err)
-	}
+	dir, name := filepath.Split(vectorFile)
+	vectortest.Current(t, dir, map[string][]byte{name: vectortest.JSON(t, composeVectors(t))}, *update)
 }
 
 func readVectors(t testing.TB) vectors {
 	t.Helper()
-	b, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var v vectors
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
-	}
-	if len(v.Lists) == 0 || len(v.Scopes) == 0 {
+	if vectortest.Read(t, vectorFile, &v); len(v.Lists) == 0 || len(v.Scopes) == 0 {
 		t.Fatal("no vectors")
 	}
 	return v
