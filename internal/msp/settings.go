@@ -117,10 +117,5 @@ func Run(ctx context.Context, settingsPath string, o Options) error {
 	if err != nil {
 		return err
 	}
-	l, err := party.Listen(ctx, party.Socket{Setting: "listen", Address: s.Listen}, party.Socket{Setting: "operations", Address: s.Operations})
-	if err != nil {
-		return errors.Join(fmt.Errorf("msp: %w", err), closeStore())
-	}
-	o.Log.InfoContext(ctx, "serving", slog.String("party", s.Party), slog.String("listen", s.Listen), slog.String("operations", s.Operations))
-	return errors.Join(m.Serve(ctx, l[0], l[1]), closeStore())
+	return errors.Join(s.Serve(ctx, o.Log, m.Serve), closeStore())
 }

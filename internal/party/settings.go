@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -139,6 +140,16 @@ func (s Settings) Source(ctx context.Context, dir string, now time.Time) (*updat
 		return nil, err
 	}
 	return update.Open(ctx, o, now)
+}
+
+// Serve opens the two sockets of the settings, says so, and serves on them.
+func (s Settings) Serve(ctx context.Context, log *slog.Logger, serve func(ctx context.Context, messages, operations net.Listener) error) error {
+	l, err := Listen(ctx, Socket{Setting: "listen", Address: s.Listen}, Socket{Setting: "operations", Address: s.Operations})
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "serving", slog.String("party", s.Party), slog.String("listen", s.Listen), slog.String("operations", s.Operations))
+	return serve(ctx, l[0], l[1])
 }
 
 // Socket is an address to listen on and the setting that it comes from.

@@ -33,10 +33,10 @@ func Current(t testing.TB, dir string, composed map[string][]byte, rewrite bool)
 	for _, name := range slices.Sorted(maps.Keys(composed)) {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if rewrite {
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // vectors are for everybody
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, composed[name], 0o644); err != nil {
+			if err := os.WriteFile(path, composed[name], 0o644); err != nil { //nolint:gosec // likewise
 				t.Fatal(err)
 			}
 		}
