@@ -21,16 +21,19 @@ const (
 	Forged
 )
 
-// Mutations tries mutations of valid evidence of one kind, 5,000 of them and
-// 500,000 with WHITHER_LONG=1, and fails at the first one that is accepted as
+// Mutations tries mutations of valid evidence of one kind, 5,000 of them, 500
+// with -short and 500,000 with WHITHER_LONG=1, and fails at the first one that is accepted as
 // different evidence. The seed is fixed: a failure comes again. Where more than
 // half of the mutations change nothing, or all are alike, they test nothing, and
 // that is a failure too.
 func Mutations(t *testing.T, seed uint64, try func(m Mutator) Outcome) {
 	t.Helper()
 	rounds := 5_000
-	if os.Getenv("WHITHER_LONG") != "" {
+	switch {
+	case os.Getenv("WHITHER_LONG") != "":
 		rounds = 500_000
+	case testing.Short():
+		rounds = 500
 	}
 	m := Mutator{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // to be drawn again when it fails
 	count := make(map[Outcome]int)
